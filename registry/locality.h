@@ -1,0 +1,34 @@
+// Is a registry on this machine or its private network? DESIGN: by the host as written, never by DNS.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+namespace sluice {
+
+enum class Locality { kUnknown, kLocal, kRemote };
+
+// Thread-safe (const only).
+class LocalityRules {
+ public:
+  // `local_registries`: host, host:port, *.suffix or CIDR. InvalidArgument naming the entry that is none of them.
+  static absl::StatusOr<LocalityRules> Create(absl::Span<const std::string> local_registries);
+
+  // `host` as in Reference::host; kUnknown only for the empty string. Local: localhost, an IP literal in loopback,
+  // RFC 1918 or fc00::/7 (::ffff: forms too), or listed. Link-local is remote unless listed.
+  Locality Classify(absl::string_view host) const;
+
+ private:
+  struct Rule;
+  std::vector<std::shared_ptr<const Rule>> rules_;
+};
+
+// True for the cloud metadata addresses, 169.254.169.254 and fd00:ec2::254 in any spelling: never asked, listed or not.
+bool IsMetadataAddress(absl::string_view host);
+
+}  // namespace sluice

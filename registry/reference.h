@@ -1,0 +1,27 @@
+// An image reference, parsed and normalised as Docker does (distribution reference grammar).
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/digest.h"
+
+namespace sluice {
+
+// A value. "alpine" becomes docker.io/library/alpine:latest.
+struct Reference {
+  std::string host;        // with its port, if any: "docker.io", "172.30.0.1:5000", "[fd00::1]:5000"
+  std::string repository;  // "library/alpine"
+  std::string tag;         // "" only when there is a digest
+  std::optional<Digest> digest;
+
+  // The canonical full form, "host/repository[:tag][@digest]": the name containerd and nerdctl use.
+  std::string ToString() const;
+};
+
+// InvalidArgument quoting `text` and saying what is wrong with it.
+absl::StatusOr<Reference> ParseReference(absl::string_view text);
+
+}  // namespace sluice
