@@ -60,8 +60,7 @@ def _write_missing(repository_ctx, name, error):
 def _pkg_config_repository_impl(repository_ctx):
     name = _target_name(repository_ctx)
     cflags, error = _run_pkg_config(repository_ctx, "--cflags")
-    if error == None:
-        linkopts, error = _run_pkg_config(repository_ctx, "--libs")
+    linkopts, _ = _run_pkg_config(repository_ctx, "--libs")
     if error == None and repository_ctx.attr.header and not repository_ctx.path(repository_ctx.attr.header).exists:
         error = "{} does not exist: apt-get install {}".format(repository_ctx.attr.header, repository_ctx.attr.apt)
     if error != None:
