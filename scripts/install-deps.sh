@@ -36,6 +36,7 @@ build_packages=(
 test_packages=(
   libgtest-dev=1.12.*
   libgmock-dev=1.12.*
+  zlib1g-dev=1:1.2.13*
   clang-format=1:14.*
   golang-go=2:1.19*
   golang-github-containerd-containerd-dev=1.6.*

@@ -41,6 +41,7 @@ _LIBRARIES = {
     "re2": (["re2"], "", "libre2-dev"),
     "sqlite": (["sqlite3"], "", "libsqlite3-dev"),
     "tomlplusplus": (["tomlplusplus"], "", "libtomlplusplus-dev"),
+    "zlib": (["zlib"], "", "zlib1g-dev"),
     "zstd": (["libzstd"], "", "libzstd-dev"),
 }
 
