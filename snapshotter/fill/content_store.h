@@ -1,0 +1,47 @@
+// What the core asks of containerd: the documents of the images it is just pulling, and their names.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "base/digest.h"
+
+namespace sluice {
+
+struct ContentInfo {
+  Digest digest;
+  int64_t size = 0;
+  absl::Time updated_at;
+  std::map<std::string, std::string> labels;
+};
+
+struct ImageRecord {
+  std::string name;  // as the client gave it; usually a full reference
+  Digest target;     // a manifest or an index
+};
+
+// Thread-safe. `containerd_namespace` confines every answer. All calls give up at `deadline` with DeadlineExceeded;
+// Unavailable when containerd does not answer.
+class ContentStore {
+ public:
+  virtual ~ContentStore() = default;
+
+  // The manifests and indexes with their labels, newest updated first.
+  virtual absl::StatusOr<std::vector<ContentInfo>> ListManifests(const std::string& containerd_namespace,
+                                                                 absl::Time deadline) = 0;
+
+  // The whole document, verified. ResourceExhausted when it is larger than `max_bytes`; DataLoss when its digest
+  // differs; NotFound.
+  virtual absl::StatusOr<std::string> ReadDocument(const std::string& containerd_namespace, const Digest& digest,
+                                                   int64_t max_bytes, absl::Time deadline) = 0;
+
+  virtual absl::StatusOr<std::vector<ImageRecord>> ListImages(const std::string& containerd_namespace,
+                                                              absl::Time deadline) = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,28 @@
+#include "snapshotter/fill/proof.h"
+
+#include "absl/strings/str_cat.h"
+#include "registry/image_config.h"
+
+namespace sluice {
+
+absl::Status ProveChain(const ChainClaim& claim, const Digest& diff_id) {
+  if (claim.config_diff_id.has_value()) {
+    if (*claim.config_diff_id == diff_id) return absl::OkStatus();
+    return absl::FailedPreconditionError(absl::StrCat("the blob unpacks to diffID ", diff_id.ToString(),
+                                                      ", the image config says ", claim.config_diff_id->ToString()));
+  }
+  if (!claim.has_parent && diff_id == claim.chain_id) return absl::OkStatus();
+  if (claim.has_parent && claim.parent_chain_id.has_value() &&
+      ChainId(*claim.parent_chain_id, diff_id) == claim.chain_id) {
+    return absl::OkStatus();
+  }
+  if (claim.has_parent && !claim.parent_chain_id.has_value()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("nothing proves that the layer is ", claim.chain_id.ToString(),
+                     ": its parent was unpacked by containerd and no image config names it"));
+  }
+  return absl::FailedPreconditionError(absl::StrCat("the blob unpacks to diffID ", diff_id.ToString(),
+                                                    ", which does not give chainID ", claim.chain_id.ToString()));
+}
+
+}  // namespace sluice

@@ -1,0 +1,49 @@
+// How a layer is got, and in which order the ways are tried: DESIGN §3.4 as a pure function.
+#pragma once
+
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "registry/locality.h"
+
+namespace sluice {
+
+enum class Strategy {
+  kLayout,  // from a registry's own store on this host
+  kStream,  // from the registry straight into the directory, nothing written twice
+  kCached,  // from a copy on this host, or through the blob cache
+  kDefer,   // ordinary mounts; containerd fetches and applies
+};
+
+// Where a rung reads the blob.
+enum class BlobSource {
+  kStore,     // another program's store on this host
+  kOwnCopy,   // our blob cache, or containerd's content store
+  kRegistry,  // over the network
+  kNone,      // not at all: kDefer
+};
+
+struct Rung {
+  Strategy strategy;
+  BlobSource source;
+  bool operator==(const Rung&) const = default;
+};
+
+// What is known of a layer before a byte of it is read.
+struct LayerSituation {
+  bool plan_known = false;  // the resolver knows which blob it is
+  Locality locality = Locality::kUnknown;
+  bool in_store = false;
+  bool in_own_copy = false;
+  bool endpoint_known = false;
+};
+
+// The ways to try, best first; always ends with kDefer. A blob that is on this host is never fetched first. The caller
+// skips rungs whose source it has no reader for.
+std::vector<Rung> StrategyLadder(const LayerSituation& situation);
+
+// What the log says once per layer, after it is verified and in place (kDefer: when it is given up). Exact: people and
+// tests search for it.
+absl::string_view LogPhrase(Strategy strategy);
+
+}  // namespace sluice

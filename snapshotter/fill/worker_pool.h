@@ -1,0 +1,33 @@
+// A fixed number of threads and a queue of calls.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include "base/mutex.h"
+
+namespace sluice {
+
+// Thread-safe.
+class WorkerPool {
+ public:
+  explicit WorkerPool(int threads);
+  // Runs what is still queued, then returns.
+  ~WorkerPool();
+
+  // `task` must not throw.
+  void Submit(std::function<void()> task);
+
+ private:
+  void Work();
+
+  Mutex mutex_;
+  CondVar changed_;
+  bool stopping_ SLUICE_GUARDED_BY(mutex_) = false;
+  std::deque<std::function<void()>> queue_ SLUICE_GUARDED_BY(mutex_);
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,97 @@
+#include "snapshotter/service/containerd/content_store_client.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "snapshotter/service/containerd/connection.h"
+
+namespace sluice {
+namespace {
+
+namespace content_v1 = containerd::services::content::v1;
+namespace images_v1 = containerd::services::images::v1;
+
+// containerd sets these labels on every manifest and every index whose children it has fetched, before it unpacks.
+constexpr char kManifestFilter[] = R"(labels."containerd.io/gc.ref.content.config")";
+constexpr char kIndexFilter[] = R"(labels."containerd.io/gc.ref.content.m.0")";
+
+absl::Time ToTime(const google::protobuf::Timestamp& timestamp) {
+  return absl::FromUnixSeconds(timestamp.seconds()) + absl::Nanoseconds(timestamp.nanos());
+}
+
+}  // namespace
+
+ContentStoreClient::ContentStoreClient(const std::shared_ptr<grpc::Channel>& channel)
+    : content_(content_v1::Content::NewStub(channel)), images_(images_v1::Images::NewStub(channel)) {}
+
+absl::StatusOr<std::vector<ContentInfo>> ContentStoreClient::ListManifests(const std::string& containerd_namespace,
+                                                                           absl::Time deadline) {
+  grpc::ClientContext context;
+  PrepareCall(context, containerd_namespace, deadline);
+  content_v1::ListContentRequest request;
+  request.add_filters(kManifestFilter);
+  request.add_filters(kIndexFilter);
+
+  std::vector<ContentInfo> manifests;
+  const auto stream = content_->List(&context, request);
+  content_v1::ListContentResponse response;
+  while (stream->Read(&response)) {
+    for (const content_v1::Info& info : response.info()) {
+      absl::StatusOr<Digest> digest = Digest::Parse(info.digest());
+      if (!digest.ok()) continue;  // another algorithm than ours
+      manifests.push_back({.digest = *digest,
+                           .size = info.size(),
+                           .updated_at = ToTime(info.updated_at()),
+                           .labels = {info.labels().begin(), info.labels().end()}});
+    }
+  }
+  RETURN_IF_ERROR(FromGrpcStatus(stream->Finish(), "list content"));
+  std::stable_sort(manifests.begin(), manifests.end(),
+                   [](const ContentInfo& a, const ContentInfo& b) { return a.updated_at > b.updated_at; });
+  return manifests;
+}
+
+absl::StatusOr<std::string> ContentStoreClient::ReadDocument(const std::string& containerd_namespace,
+                                                             const Digest& digest, int64_t max_bytes,
+                                                             absl::Time deadline) {
+  grpc::ClientContext context;
+  PrepareCall(context, containerd_namespace, deadline);
+  content_v1::ReadContentRequest request;
+  request.set_digest(digest.ToString());
+
+  std::string document;
+  const auto stream = content_->Read(&context, request);
+  content_v1::ReadContentResponse response;
+  while (stream->Read(&response)) {
+    if (document.size() + response.data().size() > static_cast<size_t>(max_bytes)) {
+      context.TryCancel();
+      return absl::ResourceExhaustedError(
+          absl::StrCat("containerd: read ", digest.ToString(), ": larger than ", max_bytes, " bytes"));
+    }
+    document += response.data();
+  }
+  RETURN_IF_ERROR(FromGrpcStatus(stream->Finish(), absl::StrCat("read ", digest.ToString())));
+  if (const Digest actual = Digest::Of(document); actual != digest) {
+    return absl::DataLossError(
+        absl::StrCat("containerd: read ", digest.ToString(), ": the content's digest is ", actual.ToString()));
+  }
+  return document;
+}
+
+absl::StatusOr<std::vector<ImageRecord>> ContentStoreClient::ListImages(const std::string& containerd_namespace,
+                                                                        absl::Time deadline) {
+  grpc::ClientContext context;
+  PrepareCall(context, containerd_namespace, deadline);
+  images_v1::ListImagesResponse response;
+  RETURN_IF_ERROR(FromGrpcStatus(images_->List(&context, images_v1::ListImagesRequest(), &response), "list images"));
+  std::vector<ImageRecord> images;
+  for (images_v1::Image& image : *response.mutable_images()) {
+    absl::StatusOr<Digest> target = Digest::Parse(image.target().digest());
+    if (target.ok()) images.push_back({.name = std::move(*image.mutable_name()), .target = *target});
+  }
+  return images;
+}
+
+}  // namespace sluice

@@ -1,0 +1,31 @@
+// ContentStore over containerd's Content and Images services.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "containerd/services/content/v1/content.grpc.pb.h"
+#include "containerd/services/images/v1/images.grpc.pb.h"
+#include "grpcpp/channel.h"
+#include "snapshotter/fill/content_store.h"
+
+namespace sluice {
+
+class ContentStoreClient : public ContentStore {
+ public:
+  explicit ContentStoreClient(const std::shared_ptr<grpc::Channel>& channel);
+
+  absl::StatusOr<std::vector<ContentInfo>> ListManifests(const std::string& containerd_namespace,
+                                                         absl::Time deadline) override;
+  absl::StatusOr<std::string> ReadDocument(const std::string& containerd_namespace, const Digest& digest,
+                                           int64_t max_bytes, absl::Time deadline) override;
+  absl::StatusOr<std::vector<ImageRecord>> ListImages(const std::string& containerd_namespace,
+                                                      absl::Time deadline) override;
+
+ private:
+  const std::unique_ptr<containerd::services::content::v1::Content::Stub> content_;
+  const std::unique_ptr<containerd::services::images::v1::Images::Stub> images_;
+};
+
+}  // namespace sluice
