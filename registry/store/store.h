@@ -37,6 +37,9 @@ class Store {
   // `max_bytes`; DataLoss: its digest differs (the message names path and digests).
   virtual absl::StatusOr<std::string> ReadDocument(const Digest& digest, int64_t max_bytes) const = 0;
 
+  // The file that holds the blob if it is here: for messages, and for seeing whether it has changed since.
+  virtual std::string BlobPath(const Digest& digest) const = 0;
+
   // Opens a blob for streaming; the descriptor stays open, so a later unlink does no harm. Bytes are NOT verified here:
   // unpack/ does. NotFound: absent, not a regular file, or not `size` bytes long when `size` is given.
   virtual absl::StatusOr<std::unique_ptr<ByteReader>> OpenBlob(const Digest& digest,
