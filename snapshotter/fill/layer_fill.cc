@@ -48,26 +48,28 @@ absl::StatusOr<std::optional<LayerRecord>> LayerFill::FindExisting() {
 }
 
 absl::Status LayerFill::Stream() {
-  std::vector<LocalBlob> found = blobs_.Open(job_.blobs);
+  LocalBlobs::Found found = blobs_.Open(job_.blobs);
   LayerSituation situation;
   situation.plan_known = !job_.blobs.empty();
   situation.locality = job_.locality;
-  situation.in_store = !found.empty();
+  situation.in_store = !found.blobs.empty();
   situation.endpoint_known = job_.endpoint_known;
 
   absl::Status last_failure;
   for (const Rung& rung : StrategyLadder(situation)) {
     if (rung.source != BlobSource::kStore) continue;  // stores are what this daemon reads from
-    for (LocalBlob& blob : found) {
+    for (LocalBlob& blob : found.blobs) {
       const absl::Status status = StreamFromStore(rung.strategy, blob);
       if (status.ok() || IsFinal(status)) return status;
-      LOG(WARNING) << "not used: blob " << blob.blob.digest.ToString() << " in store " << blob.store->name() << " ("
-                   << blob.store->path() << "): " << status.message();
+      LOG(WARNING) << "not used: " << blob.path() << " (store " << blob.store->name() << "): " << status.message();
       blobs_.Reject(blob);
       last_failure = status;
     }
   }
   if (!last_failure.ok()) return Annotate(last_failure, "no usable copy on this host");
+  if (!found.rejected_path.empty()) {
+    return absl::DataLossError(absl::StrCat(found.rejected_path, " was found damaged and has not changed since"));
+  }
   return absl::NotFoundError(NothingHere());
 }
 

@@ -1,6 +1,7 @@
 // The blobs of a layer that lie in the stores of this host.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,11 +18,23 @@
 
 namespace sluice {
 
+// Tells one state of a file from another; all zero for a file that is not there.
+struct FileIdentity {
+  uint64_t device = 0;
+  uint64_t inode = 0;
+  int64_t size = 0;
+  int64_t mtime_ns = 0;
+  bool operator==(const FileIdentity&) const = default;
+};
+
 // One blob in one store, open: what happens to the file's name afterwards does not matter.
 struct LocalBlob {
   PlannedBlob blob;
   std::shared_ptr<const Store> store;
   std::unique_ptr<ByteReader> reader;
+  FileIdentity identity;
+
+  std::string path() const { return store->BlobPath(blob.digest); }
 };
 
 // Thread-safe.
@@ -29,24 +42,34 @@ class LocalBlobs {
  public:
   explicit LocalBlobs(std::vector<std::shared_ptr<const Store>> stores) : stores_(std::move(stores)) {}
 
-  // Those of `blobs` that are in a store, blobs in the given order, each from the stores in their order.
-  std::vector<LocalBlob> Open(absl::Span<const PlannedBlob> blobs);
+  struct Found {
+    std::vector<LocalBlob> blobs;
+    std::string rejected_path;  // of a file that is there but was rejected; "" if there is none
+  };
 
-  // The blob did not hold what its name says. It is not offered again for kRejectionLifetime: clients try three times,
-  // and reading gigabytes anew each time only to refuse them helps nobody. Then it may have been repaired.
+  // Those of `blobs` that are in a store, blobs in the given order, each from the stores in their order.
+  Found Open(absl::Span<const PlannedBlob> blobs);
+
+  // The blob did not hold what its name says. It is not offered again until its file changes, or for
+  // kRejectionLifetime: clients try three times, and reading gigabytes anew each time only to refuse them helps nobody.
   void Reject(const LocalBlob& blob);
 
   // "zot (/var/lib/registry), layout (/srv/oci)", for messages; "" without stores.
   std::string Names() const;
 
  private:
-  static constexpr absl::Duration kRejectionLifetime = absl::Seconds(15);
+  static constexpr absl::Duration kRejectionLifetime = absl::Minutes(5);
 
-  bool IsRejected(const std::string& key);
+  struct Rejection {
+    FileIdentity identity;
+    absl::Time until;
+  };
+
+  bool IsRejected(const std::string& path, const FileIdentity& identity);
 
   const std::vector<std::shared_ptr<const Store>> stores_;
   Mutex mutex_;
-  absl::flat_hash_map<std::string, absl::Time> rejected_until_ SLUICE_GUARDED_BY(mutex_);  // by store path and digest
+  absl::flat_hash_map<std::string, Rejection> rejections_ SLUICE_GUARDED_BY(mutex_);  // by path
 };
 
 }  // namespace sluice

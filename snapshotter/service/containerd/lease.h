@@ -1,0 +1,32 @@
+// A lease of containerd (docs/garbage-collection.md): what a client has made and not yet named survives until it ends.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "snapshotter/service/containerd/session.h"
+
+namespace sluice {
+
+// Takes a lease in the name of `session`, which must outlive this object. One thread at a time.
+class Lease {
+ public:
+  // It expires by itself after a day, if its owner is killed.
+  static absl::StatusOr<Lease> Take(ContainerdSession& session);
+
+  Lease(Lease&& other) noexcept : session_(std::exchange(other.session_, nullptr)) {}
+  Lease& operator=(Lease&&) = delete;
+  // Gives the lease back and has containerd collect what nothing else refers to.
+  ~Lease();
+
+  // After success: the same without waiting for the collection.
+  absl::Status Release();
+
+ private:
+  explicit Lease(ContainerdSession* session) : session_(session) {}
+
+  ContainerdSession* session_;
+};
+
+}  // namespace sluice
