@@ -179,6 +179,7 @@ absl::StatusOr<std::optional<LayerRecord>> Filler::Advance(const EntryPtr& entry
     if (!directories.has_value()) return std::nullopt;
     parents = *std::move(directories);
   }
+  RETURN_IF_ERROR(entry->cancellation.Check());
   return fill.Publish(parents);
 }
 
