@@ -34,6 +34,8 @@ build_packages=(
 )
 
 test_packages=(
+  ca-certificates=2023*
+  git=1:2.39.*
   libgtest-dev=1.12.*
   libgmock-dev=1.12.*
   zlib1g-dev=1:1.2.13*
@@ -49,6 +51,7 @@ test_packages=(
   isal=2.30.*
   zstd=1.5.*
   iproute2=6.*
+  procps=2:4.*
   attr=1:2.5.*
   libcap2-bin=1:2.66*
   jq=1.6*
