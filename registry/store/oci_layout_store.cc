@@ -83,6 +83,10 @@ class OciLayoutStore : public Store {
     return owns_all_ || std::find(owned_hosts_.begin(), owned_hosts_.end(), host) != owned_hosts_.end();
   }
 
+  std::string BlobPath(const Digest& digest) const override {
+    return absl::StrCat(path_, "/blobs/sha256/", digest.Hex());
+  }
+
   absl::StatusOr<Descriptor> Resolve(const Reference& reference) const override {
     return reference.digest.has_value() ? ResolveDigest(*reference.digest) : ResolveTag(reference);
   }
@@ -110,8 +114,6 @@ class OciLayoutStore : public Store {
   }
 
  private:
-  std::string BlobPath(const Digest& digest) const { return absl::StrCat(path_, "/blobs/sha256/", digest.Hex()); }
-
   // The descriptor of a manifest or index that lies in blobs/, whether or not an index names it.
   absl::StatusOr<Descriptor> ResolveDigest(const Digest& digest) const {
     ASSIGN_OR_RETURN(const std::string content, ReadDocument(digest, kMaxManifestBytes));

@@ -1,0 +1,288 @@
+#include "registry/image_source.h"
+
+#include <unistd.h>
+
+#include <fstream>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "registry/client/fake_http_server.h"
+#include "tests/testing/oci_layout_builder.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/tar_builder.h"
+#include "tests/testing/temp_dir.h"
+
+namespace sluice {
+namespace {
+
+using ::sluice::testing::BuiltImage;
+using ::sluice::testing::ImageSpec;
+using ::sluice::testing::OciLayoutBuilder;
+using ::sluice::testing::StatusIs;
+using ::sluice::testing::TarBuilder;
+using ::sluice::testing::TempDir;
+
+ImageSpec Spec(const std::string& name, const std::string& architecture = "amd64", const std::string& variant = "") {
+  ImageSpec spec;
+  spec.layers = {{.tar = TarBuilder().File("base").Build()}, {.tar = TarBuilder().File(name, name).Build()}};
+  spec.architecture = architecture;
+  spec.variant = variant;
+  return spec;
+}
+
+Platform P(const char* text) { return ParsePlatform(text).value(); }
+
+// A registry that serves what it is given, by path below /v2/.
+class ServedRegistry {
+ public:
+  void Put(const std::string& path, const std::string& body) { bodies_["/v2/" + path] = body; }
+  void PutImage(const std::string& repository, const std::string& tag, const BuiltImage& image) {
+    Put(absl::StrCat(repository, "/manifests/", tag), image.manifest_json);
+    Put(absl::StrCat(repository, "/manifests/", image.manifest.ToString()), image.manifest_json);
+    Put(absl::StrCat(repository, "/blobs/", image.config.ToString()), image.config_json);
+  }
+  const std::string& host() const { return server_.host(); }
+  std::vector<std::string> requests() const { return server_.requests(); }
+
+ private:
+  std::map<std::string, std::string> bodies_;
+  FakeHttpServer server_{"127.0.0.1", [this](const std::string& head, const FakeHttpServer::Connection& connection) {
+                           const std::vector<std::string> words = absl::StrSplit(head, ' ');
+                           const auto body = bodies_.find(words[1]);
+                           connection.Send(body == bodies_.end() ? HttpAnswer(404, "") : HttpAnswer(200, body->second));
+                         }};
+};
+
+class ImageSourceTest : public ::testing::Test {
+ protected:
+  std::shared_ptr<const Store> Layout(bool owns_all = true, std::vector<std::string> hosts = {}) const {
+    return MakeOciLayoutStore("layout", layout_.directory(), std::move(hosts), owns_all);
+  }
+  std::shared_ptr<const RegistryClient> Client() const {
+    return std::make_shared<RegistryClient>(LocalityRules::Create({}).value());
+  }
+  ImageSource Offline() const { return ImageSource({Layout()}, nullptr); }
+  static absl::StatusOr<ResolvedImage> Resolve(const ImageSource& source, const std::string& reference,
+                                               std::optional<Platform> platform = std::nullopt) {
+    return source.Resolve(ParseReference(reference).value(), platform, nullptr);
+  }
+  void Break(const Digest& digest, const std::string& content) const {
+    std::ofstream(layout_.BlobPath(digest), std::ios::trunc) << content;
+  }
+
+  TempDir dir_;
+  OciLayoutBuilder layout_{dir_.path()};
+};
+
+TEST_F(ImageSourceTest, ResolvesFromALayout) {
+  ImageSpec spec = Spec("a");
+  spec.config = {{"Env", {"A=b"}}};
+  const BuiltImage built = layout_.AddImage(spec, "1");
+  ASSERT_OK_AND_ASSIGN(const ResolvedImage image, Resolve(Offline(), "example.com/app:1"));
+  EXPECT_EQ(image.reference.ToString(), "example.com/app:1");
+  EXPECT_EQ(image.manifest.digest, built.manifest);
+  EXPECT_TRUE(IsManifest(image.manifest));
+  EXPECT_EQ(image.manifest_bytes, built.manifest_json);
+  EXPECT_EQ(image.config.digest, built.config);
+  EXPECT_EQ(image.config_bytes, built.config_json);
+  EXPECT_TRUE(absl::StrContains(image.image.metadata_json, "A=b"));
+  EXPECT_EQ(image.found_in, dir_.path());
+  ASSERT_EQ(image.layers.size(), 2u);
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(image.layers[i].blob.digest, built.layers[i].digest);
+    EXPECT_EQ(image.layers[i].diff_id, built.layers[i].diff_id);
+  }
+  EXPECT_OK(Offline().OpenLayer(image.reference, image.layers[0].blob, nullptr));
+}
+
+TEST_F(ImageSourceTest, ByDigestNoOwnerIsNeeded) {
+  const BuiltImage built = layout_.WriteImage(Spec("a"));
+  const ImageSource source({Layout(/*owns_all=*/false)}, nullptr);
+  const std::string by_digest = "example.com/app:1@" + built.manifest.ToString();
+  EXPECT_EQ(Resolve(source, by_digest).value().manifest.digest, built.manifest);
+  EXPECT_THAT(Resolve(source, "example.com/app:1"), StatusIs(absl::StatusCode::kNotFound, "no store owns its tags"));
+}
+
+TEST_F(ImageSourceTest, ChoosesThePlatform) {
+  const BuiltImage amd64 = layout_.WriteImage(Spec("amd64"));
+  const BuiltImage arm64 = layout_.WriteImage(Spec("arm64", "arm64", "v8"));
+  const BuiltImage v7 = layout_.WriteImage(Spec("v7", "arm", "v7"));
+  layout_.AddIndex({amd64, arm64, v7}, "1");
+  const ImageSource source = Offline();
+  EXPECT_EQ(Resolve(source, "app:1", P("linux/amd64")).value().manifest.digest, amd64.manifest);
+  EXPECT_EQ(Resolve(source, "app:1", P("linux/arm64")).value().manifest.digest, arm64.manifest);
+  EXPECT_EQ(Resolve(source, "app:1", P("linux/arm/v8")).value().manifest.digest, v7.manifest);
+  EXPECT_THAT(Resolve(source, "app:1", P("linux/s390x")),
+              StatusIs(absl::StatusCode::kNotFound,
+                       "docker.io/library/app:1: no image for platform linux/s390x: the index has linux/amd64"));
+}
+
+TEST_F(ImageSourceTest, ABlobThatIsMissingNeverLeadsToAnotherPlatform) {
+  const BuiltImage amd64 = layout_.WriteImage(Spec("amd64"));
+  const BuiltImage i386 = layout_.WriteImage(Spec("386", "386"));
+  layout_.AddIndex({i386, amd64}, "1");
+  ASSERT_EQ(unlink(layout_.BlobPath(amd64.manifest).c_str()), 0);
+  EXPECT_THAT(Resolve(Offline(), "app:1", P("linux/amd64")),
+              StatusIs(absl::StatusCode::kNotFound, amd64.manifest.Hex()));
+}
+
+TEST_F(ImageSourceTest, ASinglePlatformIsTakenUnlessAnotherWasAskedFor) {
+  const BuiltImage built = layout_.AddImage(Spec("a", "s390x"), "1");
+  EXPECT_EQ(Resolve(Offline(), "app:1").value().manifest.digest, built.manifest);
+  EXPECT_EQ(Resolve(Offline(), "app:1", P("linux/s390x")).value().manifest.digest, built.manifest);
+  EXPECT_THAT(Resolve(Offline(), "app:1", P("linux/amd64")),
+              StatusIs(absl::StatusCode::kNotFound, "it is for linux/s390x"));
+}
+
+TEST_F(ImageSourceTest, EntriesThatDoNotTellAreLookedInto) {
+  BuiltImage arm64 = layout_.WriteImage(Spec("arm64", "arm64"));
+  BuiltImage amd64 = layout_.WriteImage(Spec("amd64"));
+  arm64.descriptor.erase("platform");
+  amd64.descriptor.erase("platform");
+  layout_.AddIndex({arm64, amd64}, "1");
+  EXPECT_EQ(Resolve(Offline(), "app:1", P("linux/amd64")).value().manifest.digest, amd64.manifest);
+  EXPECT_THAT(Resolve(Offline(), "app:1", P("linux/s390x")),
+              StatusIs(absl::StatusCode::kNotFound, "no image for platform"));
+}
+
+TEST_F(ImageSourceTest, WalksNestedIndexesWithinBounds) {
+  const BuiltImage amd64 = layout_.WriteImage(Spec("amd64"));
+  const auto nest = [this](const nlohmann::json& entries) {
+    const std::string json = nlohmann::json{
+        {"schemaVersion", 2},
+        {"mediaType", "application/vnd.oci.image.index.v1+json"},
+        {"manifests", entries}}.dump();
+    return nlohmann::json{{"mediaType", "application/vnd.oci.image.index.v1+json"},
+                          {"digest", layout_.WriteBlob(json).ToString()},
+                          {"size", json.size()}};
+  };
+  nlohmann::json nested = nest(nlohmann::json::array({amd64.descriptor}));
+  for (int depth = 2; depth <= 4; ++depth) nested = nest(nlohmann::json::array({nested}));
+  layout_.AddDescriptor(nested, "deep");
+  layout_.AddDescriptor(nest(nlohmann::json::array({nested})), "deeper");
+  EXPECT_EQ(Resolve(Offline(), "app:deep", P("linux/amd64")).value().manifest.digest, amd64.manifest);
+  EXPECT_THAT(Resolve(Offline(), "app:deeper", P("linux/amd64")),
+              StatusIs(absl::StatusCode::kInvalidArgument, "nested deeper than 4"));
+
+  nlohmann::json wide = nlohmann::json::array();
+  for (int i = 0; i < 40; ++i) wide.push_back(nest(nlohmann::json::array()));
+  layout_.AddDescriptor(nest(wide), "wide");
+  EXPECT_THAT(Resolve(Offline(), "app:wide"), StatusIs(absl::StatusCode::kInvalidArgument, "more than 32 manifests"));
+}
+
+TEST_F(ImageSourceTest, ConfigAndManifestMustAgree) {
+  const BuiltImage one = layout_.WriteImage(Spec("one"));
+  nlohmann::json manifest = nlohmann::json::parse(one.manifest_json);
+  manifest["layers"].erase(1);
+  const Digest digest = layout_.WriteBlob(manifest.dump());
+  EXPECT_THAT(Resolve(Offline(), "app@" + digest.ToString()),
+              StatusIs(absl::StatusCode::kInvalidArgument, "has 1 layers, its config 2 diff_ids"));
+}
+
+TEST_F(ImageSourceTest, SizesMustAgree) {
+  const BuiltImage one = layout_.WriteImage(Spec("one"));
+  nlohmann::json manifest = nlohmann::json::parse(one.manifest_json);
+  manifest["config"]["size"] = 7;
+  const Digest digest = layout_.WriteBlob(manifest.dump());
+  EXPECT_THAT(Resolve(Offline(), "app@" + digest.ToString()),
+              StatusIs(absl::StatusCode::kInvalidArgument, "descriptor says 7"));
+}
+
+TEST_F(ImageSourceTest, CorruptDocumentsAreNamed) {
+  const BuiltImage built = layout_.AddImage(Spec("a"), "1");
+  Break(built.config, "{}");
+  EXPECT_THAT(Resolve(Offline(), "app:1"), StatusIs(absl::StatusCode::kDataLoss, layout_.BlobPath(built.config)));
+}
+
+TEST_F(ImageSourceTest, AnotherStoreOrTheRegistryStandsInForACorruptOne) {
+  ServedRegistry registry;
+  const BuiltImage built = layout_.AddImage(Spec("a"), registry.host() + "/app:1");
+  registry.PutImage("app", "1", built);
+  Break(built.config, "{}");
+  const ImageSource source({Layout()}, Client());
+  ASSERT_OK_AND_ASSIGN(const ResolvedImage image, Resolve(source, registry.host() + "/app:1"));
+  EXPECT_EQ(image.config_bytes, built.config_json);
+  EXPECT_EQ(registry.requests(),
+            std::vector<std::string>{absl::StrCat("GET /v2/app/blobs/", built.config.ToString(), " HTTP/1.1")});
+}
+
+TEST_F(ImageSourceTest, ATagOfNobodysIsAskedAtItsRegistryAndTheRestIsRead) {
+  ServedRegistry registry;
+  const BuiltImage stale = layout_.AddImage(Spec("stale"), registry.host() + "/app:1");
+  const BuiltImage fresh = layout_.WriteImage(Spec("fresh"));
+  registry.Put("app/manifests/1", fresh.manifest_json);
+  const ImageSource source({Layout(/*owns_all=*/false, {"other.example:5000"})}, Client());
+  ASSERT_OK_AND_ASSIGN(const ResolvedImage image, Resolve(source, registry.host() + "/app:1"));
+  EXPECT_EQ(image.manifest.digest, fresh.manifest);
+  EXPECT_EQ(image.found_in, registry.host());
+  // One manifest request and nothing else: the config lies in the layout.
+  EXPECT_EQ(registry.requests(), std::vector<std::string>{"GET /v2/app/manifests/1 HTTP/1.1"});
+}
+
+TEST_F(ImageSourceTest, TheOwnerOfATagIsAskedAndNotTheRegistry) {
+  ServedRegistry registry;
+  const BuiltImage built = layout_.AddImage(Spec("a"), registry.host() + "/app:1");
+  const ImageSource source({Layout(/*owns_all=*/false, {registry.host()})}, Client());
+  EXPECT_EQ(Resolve(source, registry.host() + "/app:1").value().manifest.digest, built.manifest);
+  EXPECT_TRUE(registry.requests().empty());
+}
+
+TEST_F(ImageSourceTest, AMissAtTheOwnerIsAskedAtTheRegistry) {
+  ServedRegistry registry;
+  const BuiltImage built = layout_.WriteImage(Spec("a"));
+  registry.Put("app/manifests/1", built.manifest_json);
+  const ImageSource source({Layout(/*owns_all=*/false, {registry.host()})}, Client());
+  EXPECT_EQ(Resolve(source, registry.host() + "/app:1").value().manifest.digest, built.manifest);
+  EXPECT_THAT(Resolve(source, registry.host() + "/app:2"),
+              StatusIs(absl::StatusCode::kNotFound, "; then asked the registry: GET http://"));
+}
+
+TEST_F(ImageSourceTest, ALayerComesFromTheNearestPlace) {
+  ServedRegistry registry;
+  const BuiltImage built = layout_.AddImage(Spec("a"), "1");
+  const Reference reference = ParseReference(registry.host() + "/app:1").value();
+  const ImageSource source({Layout()}, Client());
+  ASSERT_OK_AND_ASSIGN(const ResolvedImage image, source.Resolve(reference, std::nullopt, nullptr));
+  EXPECT_OK(source.OpenLayer(reference, image.layers[0].blob, nullptr));
+  EXPECT_TRUE(registry.requests().empty());
+
+  ASSERT_EQ(unlink(layout_.BlobPath(built.layers[0].digest).c_str()), 0);
+  EXPECT_THAT(source.OpenLayer(reference, image.layers[0].blob, nullptr),
+              StatusIs(absl::StatusCode::kNotFound, "then asked the registry"));
+  registry.Put(absl::StrCat("app/blobs/", built.layers[0].digest.ToString()), "bytes");
+  EXPECT_OK(source.OpenLayer(reference, image.layers[0].blob, nullptr));
+  EXPECT_THAT(Offline().OpenLayer(reference, image.layers[0].blob, nullptr),
+              StatusIs(absl::StatusCode::kNotFound, built.layers[0].digest.Hex()));
+}
+
+TEST_F(ImageSourceTest, AnUnreachableRegistryIsOneLine) {
+  const ImageSource source({}, Client());
+  EXPECT_THAT(Resolve(source, "127.0.0.1:1/app:1"),
+              StatusIs(absl::StatusCode::kUnavailable,
+                       "127.0.0.1:1/app:1: GET http://127.0.0.1:1/v2/app/manifests/1: Connection refused"));
+}
+
+// Two registries push the same repository and tag; the tag of one moves between two calls.
+TEST_F(ImageSourceTest, TwoRegistriesOneLayoutNeverTheWrongImage) {
+  ServedRegistry theirs;
+  const BuiltImage mine = layout_.AddImage(Spec("mine"), "172.30.0.1:5000/app:1");
+  const BuiltImage other = layout_.WriteImage(Spec("other"));
+  theirs.PutImage("app", "1", other);
+  const ImageSource source({Layout(/*owns_all=*/false, {"172.30.0.1:5000"})}, Client());
+  EXPECT_EQ(Resolve(source, "172.30.0.1:5000/app:1").value().manifest.digest, mine.manifest);
+  EXPECT_EQ(Resolve(source, theirs.host() + "/app:1").value().manifest.digest, other.manifest);
+  const BuiltImage moved = layout_.AddImage(Spec("moved"), "172.30.0.1:5000/app:1");
+  EXPECT_EQ(Resolve(source, "172.30.0.1:5000/app:1").value().manifest.digest, moved.manifest);
+  EXPECT_EQ(Resolve(source, theirs.host() + "/app:1").value().manifest.digest, other.manifest);
+}
+
+}  // namespace
+}  // namespace sluice
