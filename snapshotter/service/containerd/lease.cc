@@ -49,4 +49,15 @@ Lease::~Lease() {
 
 absl::Status Lease::Release() { return Delete(*std::exchange(session_, nullptr), /*sync=*/false); }
 
+absl::Status KeepSnapshot(ContainerdSession& session, const std::string& snapshotter, const std::string& key) {
+  const auto leases = leases_v1::Leases::NewStub(session.channel());
+  leases_v1::AddResourceRequest request;
+  request.set_id(session.lease_id());
+  request.mutable_resource()->set_id(key);
+  request.mutable_resource()->set_type(absl::StrCat("snapshots/", snapshotter));
+  google::protobuf::Empty response;
+  ContainerdCall call(session);
+  return FromGrpcStatus(leases->AddResource(call.context(), request, &response), absl::StrCat("lease snapshot ", key));
+}
+
 }  // namespace sluice

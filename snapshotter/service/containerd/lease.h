@@ -29,4 +29,7 @@ class Lease {
   ContainerdSession* session_;
 };
 
+// Has the session's lease keep a snapshot that was there before.
+absl::Status KeepSnapshot(ContainerdSession& session, const std::string& snapshotter, const std::string& key);
+
 }  // namespace sluice
