@@ -115,13 +115,17 @@ node_image() {
   echo "$SLUICE_CACHE/images/$1"
 }
 
-# node_up LAYOUT_DIR [TAG]: the network, a registry that has the image as app:1, and its layout on this host: $LAYOUT.
+# node_up LAYOUT_DIR [REF]: the network, a registry that has the image as app:1, and its layout on this host: $LAYOUT.
 node_up() {
   node_network
   registry_start
   LAYOUT=$storage/layout
-  cp -r "$1" "$LAYOUT"
-  skopeo --insecure-policy copy -q --dest-tls-verify=false "oci:$1:${2:-1}" "docker://$REF" ||
+  if [ "${2:-1}" = 1 ]; then
+    cp -r "$1" "$LAYOUT"
+  else
+    skopeo --insecure-policy copy -q "oci:$1:$2" "oci:$LAYOUT:1" || fail "skopeo finds no $2 in $1"
+  fi
+  skopeo --insecure-policy copy -q --dest-tls-verify=false "oci:$LAYOUT:1" "docker://$REF" ||
     fail "skopeo could not push $1"
   # Only what is asked for from here on counts.
   : >"$node/registry.log"

@@ -50,7 +50,8 @@ fresh_sluice() {
   sluice_log_mark
 }
 
-disk_use() { du -sk "$storage/sluice/snapshots" | cut -f1; }
+# Without the database: its size says nothing of layers.
+disk_use() { du -sk --exclude='sluice.db*' "$storage/sluice" | cut -f1; }
 
 disk_use_is_back() { [ "$(disk_use)" -le $((empty_use + 64)) ]; }
 
