@@ -111,6 +111,8 @@ absl::StatusOr<Reference> Parse(absl::string_view text) {
   if (!std::all_of(text.begin(), text.end(), absl::ascii_isgraph))
     return Invalid("it has a space or a control character");
   if (absl::StrContains(text, "://")) return Invalid("a reference has no scheme");
+  // Docker refuses it too: it reads like a digest that lost its algorithm.
+  if (Digest::ParseHex(text).ok()) return Invalid("a digest alone names no image");
 
   if (const size_t at = text.find('@'); at != absl::string_view::npos) {
     ASSIGN_OR_RETURN(reference.digest, Digest::Parse(text.substr(at + 1)));
@@ -132,8 +134,6 @@ absl::StatusOr<Reference> Parse(absl::string_view text) {
   } else if (!reference.digest.has_value()) {
     reference.tag = "latest";
   }
-  // Docker refuses it too: it reads like a digest that lost its algorithm.
-  if (slash == absl::string_view::npos && Digest::ParseHex(rest).ok()) return Invalid("a digest alone names no image");
   RETURN_IF_ERROR(CheckRepository(rest));
   const bool official = reference.host == "docker.io" && !absl::StrContains(rest, '/');
   reference.repository = official ? absl::StrCat("library/", rest) : std::string(rest);
