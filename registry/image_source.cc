@@ -21,6 +21,16 @@ absl::Status CheckSize(const Descriptor& descriptor, const std::string& bytes, a
                                                  " bytes, but its descriptor says ", descriptor.size));
 }
 
+// Adds what one more store said to what those before it did. A corrupt file says more than an absent one.
+void AddMiss(absl::Status& misses, const absl::Status& miss) {
+  if (misses.ok()) {
+    misses = miss;
+    return;
+  }
+  const absl::StatusCode code = absl::IsNotFound(misses) ? miss.code() : misses.code();
+  misses = absl::Status(code, absl::StrCat(misses.message(), "; ", miss.message()));
+}
+
 // The error of a registry that was asked because the stores had missed.
 absl::Status AfterMiss(const absl::Status& miss, const absl::Status& registry) {
   if (miss.ok() || absl::IsCancelled(registry)) return registry;
@@ -129,7 +139,7 @@ absl::StatusOr<std::unique_ptr<ByteReader>> ImageSource::OpenLayer(const Referen
   for (const std::shared_ptr<const Store>& store : stores_) {
     absl::StatusOr<std::unique_ptr<ByteReader>> reader = store->OpenBlob(blob.digest, blob.size);
     if (reader.ok()) return reader;
-    if (miss.ok()) miss = reader.status();
+    AddMiss(miss, reader.status());
   }
   if (client_ == nullptr) return miss.ok() ? absl::NotFoundError("no store and no registry to ask") : miss;
   absl::StatusOr<std::unique_ptr<ByteReader>> reader =
@@ -159,7 +169,7 @@ absl::StatusOr<ImageSource::Document> ImageSource::FindTag(const Reference& refe
       document.found_in = store->path();
       return document;
     }
-    if (miss.ok()) miss = descriptor.status();
+    AddMiss(miss, descriptor.status());
   }
   if (client_ == nullptr) return miss.ok() ? absl::NotFoundError("no store owns its tags") : miss;
   absl::StatusOr<FetchedManifest> fetched = client_->FetchManifest(reference, cancellation);
@@ -209,8 +219,7 @@ absl::StatusOr<ImageSource::Document> ImageSource::ReadFromStores(const Digest& 
       document.found_in = store->path();
       return document;
     }
-    // A corrupt file says more than an absent one.
-    if (miss.ok() || (absl::IsNotFound(miss) && !absl::IsNotFound(bytes.status()))) miss = bytes.status();
+    AddMiss(miss, bytes.status());
   }
   return miss.ok() ? absl::NotFoundError("no store to look into") : miss;
 }

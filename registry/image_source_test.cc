@@ -270,6 +270,13 @@ TEST_F(ImageSourceTest, AnUnreachableRegistryIsOneLine) {
                        "127.0.0.1:1/app:1: GET http://127.0.0.1:1/v2/app/manifests/1: Connection refused"));
 }
 
+TEST_F(ImageSourceTest, EveryStoreThatMissedIsNamed) {
+  const ImageSource source({Layout(), MakeOciLayoutStore("other", dir_.At("other"), {}, true)}, nullptr);
+  const absl::Status status = Resolve(source, "app:1").status();
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kNotFound, dir_.path() + ": no image"));
+  EXPECT_TRUE(absl::StrContains(status.message(), dir_.At("other"))) << status;
+}
+
 // Two registries push the same repository and tag; the tag of one moves between two calls.
 TEST_F(ImageSourceTest, TwoRegistriesOneLayoutNeverTheWrongImage) {
   ServedRegistry theirs;

@@ -180,8 +180,9 @@ absl::StatusOr<std::unique_ptr<HttpStream>> RegistryClient::Get(absl::string_vie
     // 443 may be closed where 80 is open; with a port written there is no other.
     const bool unspoken = obstacle == HttpObstacle::kNotTls || obstacle == HttpObstacle::kNotHttp ||
                           (obstacle == HttpObstacle::kRefused && !has_port);
-    // How TLS servers answer a plain request.
-    const bool declined = absl::IsFailedPrecondition(next.status()) && i + 1 < endpoints.size();
+    // How TLS servers answer a plain request. The other way round it would be a downgrade.
+    const bool declined = absl::IsFailedPrecondition(next.status()) && i + 1 < endpoints.size() &&
+                          absl::StartsWith(endpoints[which].base, "http:");
     if (!unspoken && !declined) {
       MutexLock lock(mutex_);
       working_[key] = which;
