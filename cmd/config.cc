@@ -1,0 +1,201 @@
+#include "cmd/config.h"
+
+#include <cerrno>
+#include <fstream>
+#include <functional>
+#include <iterator>
+#include <limits>
+#include <map>
+#include <string_view>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/errno_status.h"
+#include "base/status_macros.h"
+#include "toml++/toml.h"
+
+namespace sluice {
+namespace {
+
+std::string Line(const toml::node& node) { return absl::StrCat(node.source().begin.line); }
+
+absl::Status ErrorAt(const toml::node& node, absl::string_view key, absl::string_view cause) {
+  return absl::InvalidArgumentError(absl::StrCat(Line(node), ": ", key, ": ", cause));
+}
+
+using Reader = std::function<absl::Status(const std::string& key, const toml::node& node)>;
+
+Reader Text(std::string& target, bool absolute_path = false) {
+  return [&target, absolute_path](const std::string& key, const toml::node& node) -> absl::Status {
+    const toml::value<std::string>* text = node.as_string();
+    if (text == nullptr) return ErrorAt(node, key, "must be a string");
+    if (absolute_path && !absl::StartsWith(text->get(), "/")) return ErrorAt(node, key, "must be an absolute path");
+    target = text->get();
+    return absl::OkStatus();
+  };
+}
+
+Reader Path(std::string& target) { return Text(target, /*absolute_path=*/true); }
+
+Reader Texts(std::vector<std::string>& target) {
+  return [&target](const std::string& key, const toml::node& node) -> absl::Status {
+    const toml::array* array = node.as_array();
+    if (array == nullptr) return ErrorAt(node, key, "must be a list of strings");
+    for (const toml::node& element : *array) {
+      if (!element.is_string()) return ErrorAt(element, key, "must be a list of strings");
+      target.push_back(element.as_string()->get());
+    }
+    return absl::OkStatus();
+  };
+}
+
+Reader Number(int64_t& target, int64_t min, int64_t max) {
+  return [&target, min, max](const std::string& key, const toml::node& node) -> absl::Status {
+    const toml::value<int64_t>* number = node.as_integer();
+    if (number == nullptr || number->get() < min || number->get() > max) {
+      return ErrorAt(node, key, absl::StrCat("must be a number from ", min, " to ", max));
+    }
+    target = number->get();
+    return absl::OkStatus();
+  };
+}
+
+Reader Bytes(int64_t& target) {
+  return [&target](const std::string& key, const toml::node& node) -> absl::Status {
+    if (node.is_integer() && node.as_integer()->get() >= 0) {
+      target = node.as_integer()->get();
+      return absl::OkStatus();
+    }
+    if (!node.is_string()) return ErrorAt(node, key, "must be a size like \"20GiB\"");
+    absl::StatusOr<int64_t> bytes = ParseByteSize(node.as_string()->get());
+    if (!bytes.ok()) return ErrorAt(node, key, bytes.status().message());
+    target = *bytes;
+    return absl::OkStatus();
+  };
+}
+
+// One of `choices`; `target` becomes true for the second.
+Reader Choice(bool& target, std::pair<std::string, std::string> choices) {
+  return [&target, choices = std::move(choices)](const std::string& key, const toml::node& node) -> absl::Status {
+    const std::string text = node.is_string() ? node.as_string()->get() : "";
+    if (text != choices.first && text != choices.second) {
+      return ErrorAt(node, key, absl::StrCat("must be \"", choices.first, "\" or \"", choices.second, "\""));
+    }
+    target = text == choices.second;
+    return absl::OkStatus();
+  };
+}
+
+// Every key of `node`, a table, by its reader. `prefix` is "registry." and the like, for messages.
+absl::Status ReadTable(const toml::node& node, const std::string& prefix,
+                       const std::map<std::string, Reader>& readers) {
+  const toml::table* table = node.as_table();
+  if (table == nullptr) return ErrorAt(node, prefix.substr(0, prefix.size() - 1), "must be a table");
+  for (const auto& [key, value] : *table) {
+    const std::string name(key.str());
+    const auto reader = readers.find(name);
+    if (reader == readers.end()) {
+      std::vector<std::string> known;
+      for (const auto& [known_name, unused] : readers) known.push_back(known_name);
+      return absl::InvalidArgumentError(absl::StrCat(key.source().begin.line, ": unknown key \"", prefix, name,
+                                                     "\"; known here: ", absl::StrJoin(known, ", ")));
+    }
+    RETURN_IF_ERROR(reader->second(prefix + name, value));
+  }
+  return absl::OkStatus();
+}
+
+Reader Table(std::map<std::string, Reader> readers) {
+  return [readers = std::move(readers)](const std::string& key, const toml::node& node) {
+    return ReadTable(node, key + ".", readers);
+  };
+}
+
+absl::Status ReadStore(const std::string& key, const toml::node& node, std::vector<StoreConfig>& stores) {
+  StoreConfig store;
+  RETURN_IF_ERROR(
+      ReadTable(node, key + ".",
+                {{"kind", Text(store.kind)}, {"path", Path(store.path)}, {"registries", Texts(store.registries)}}));
+  if (store.kind != "oci-layout") return ErrorAt(node, key + ".kind", "must be \"oci-layout\"");
+  if (store.path.empty()) return ErrorAt(node, key + ".path", "is missing");
+  stores.push_back(std::move(store));
+  return absl::OkStatus();
+}
+
+Reader Stores(std::vector<StoreConfig>& stores) {
+  return [&stores](const std::string& key, const toml::node& node) -> absl::Status {
+    if (!node.is_array_of_tables()) return ErrorAt(node, key, "must be written [[store]]");
+    for (const toml::node& element : *node.as_array()) RETURN_IF_ERROR(ReadStore(key, element, stores));
+    return absl::OkStatus();
+  };
+}
+
+// Debian's toml++ is built to throw.
+absl::StatusOr<toml::table> ParseToml(absl::string_view text) {
+  try {
+    return toml::parse(std::string_view(text.data(), text.size()));
+  } catch (const toml::parse_error& error) {
+    const std::string_view cause = error.description();
+    return absl::InvalidArgumentError(
+        absl::StrCat(error.source().begin.line, ": ", absl::string_view(cause.data(), cause.size())));
+  }
+}
+
+absl::StatusOr<Config> Parse(absl::string_view text) {
+  ASSIGN_OR_RETURN(const toml::table document, ParseToml(text));
+  Config config;
+  RETURN_IF_ERROR(
+      ReadTable(document, "",
+                {{"store", Stores(config.stores)},
+                 {"registry", Table({{"local_registries", Texts(config.registry.local_registries)},
+                                     {"hosts_dir", Path(config.registry.hosts_dir)},
+                                     {"plain_http_credentials", Texts(config.registry.plain_http_credentials)}})},
+                 {"containerd", Table({{"address", Path(config.containerd.address)}})},
+                 {"unpack", Table({{"workers", Number(config.unpack.workers, 0, 1024)},
+                                   {"sync", Choice(config.unpack.sync_on_commit, {"background", "commit"})}})},
+                 {"cache", Table({{"max_bytes", Bytes(config.cache.max_bytes)}})},
+                 {"metrics", Table({{"address", Text(config.metrics.address)}})}}));
+  return config;
+}
+
+}  // namespace
+
+absl::StatusOr<int64_t> ParseByteSize(absl::string_view text) {
+  static const auto* const kUnits = new std::map<std::string, int64_t>{
+      {"", 1},          {"B", 1},         {"KB", 1000},     {"MB", 1000'000},         {"GB", 1000'000'000},
+      {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TB", 1000'000'000'000}, {"TiB", int64_t{1} << 40}};
+  size_t digits = 0;
+  while (digits < text.size() && text[digits] >= '0' && text[digits] <= '9') ++digits;
+  int64_t number = 0;
+  const auto unit = kUnits->find(std::string(text.substr(digits)));
+  if (digits == 0 || !absl::SimpleAtoi(text.substr(0, digits), &number) || unit == kUnits->end()) {
+    return absl::InvalidArgumentError("must be a size like \"20GiB\"");
+  }
+  if (number > std::numeric_limits<int64_t>::max() / unit->second) {
+    return absl::InvalidArgumentError("is too large a size");
+  }
+  return number * unit->second;
+}
+
+absl::StatusOr<Config> ParseConfig(absl::string_view text, const std::string& name) {
+  absl::StatusOr<Config> config = Parse(text);
+  if (config.ok()) return config;
+  return absl::InvalidArgumentError(absl::StrCat("config: ", name, ":", config.status().message()));
+}
+
+absl::StatusOr<Config> LoadConfig(const std::string& path) {
+  errno = 0;
+  std::ifstream file(path);
+  if (!file.is_open()) {
+    if (errno == ENOENT && path == kDefaultConfigPath) return Config{};
+    return Annotate(ErrnoStatus(errno, "open", path), "config");
+  }
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  if (file.bad()) return absl::UnavailableError(absl::StrCat("config: ", path, ": can't be read"));
+  return ParseConfig(text, path);
+}
+
+}  // namespace sluice

@@ -1,0 +1,59 @@
+// containerd-sluice-grpc: a containerd proxy snapshotter.
+#include <csignal>
+#include <cstdlib>
+#include <iostream>
+#include <string>
+
+#include "CLI/CLI.hpp"
+#include "cmd/config.h"
+#include "cmd/daemon.h"
+#include "cmd/version.h"
+#include "glog/logging.h"
+
+namespace {
+
+// Ends the program with a line on stderr.
+int Refuse(const absl::Status& status) {
+  std::cerr << "containerd-sluice-grpc: " << std::string(status.message()) << std::endl;
+  return EXIT_FAILURE;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  sluice::DaemonOptions options;
+  std::string config_path = sluice::kDefaultConfigPath;
+  std::string log_level = "info";
+  CLI::App app("Proxy snapshotter for containerd: layers straight from where they are.", "containerd-sluice-grpc");
+  app.add_option("--config", config_path, "configuration file")->capture_default_str();
+  app.add_option("--address", options.address, "Unix socket to serve")->capture_default_str();
+  app.add_option("--root", options.root, "directory for snapshots and state")->capture_default_str();
+  app.add_option("--log-level", log_level, "what to log")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->capture_default_str();
+  app.set_version_flag("--version", sluice::kVersion);
+  CLI11_PARSE(app, argc, argv);
+
+  FLAGS_logtostderr = true;
+  FLAGS_v = log_level == "debug" ? 1 : 0;
+  FLAGS_minloglevel = log_level == "warning" ? google::WARNING : log_level == "error" ? google::ERROR : google::INFO;
+  google::InitGoogleLogging(argv[0]);
+
+  // Before any thread is made, so that all of them leave the signals to sigwait().
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+
+  auto config = sluice::LoadConfig(config_path);
+  if (!config.ok()) return Refuse(config.status());
+  options.config = *std::move(config);
+  const auto daemon = sluice::Daemon::Create(options);
+  if (!daemon.ok()) return Refuse(daemon.status());
+
+  int caught = 0;
+  sigwait(&signals, &caught);
+  LOG(INFO) << "stopping on signal " << caught;
+  return EXIT_SUCCESS;
+}

@@ -1,0 +1,34 @@
+// The gRPC server on its Unix socket.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "grpcpp/server.h"
+#include "snapshotter/service/snapshots_service.h"
+#include "snapshotter/service/socket_claim.h"
+
+namespace sluice {
+
+// One thread at a time. Serves from Start() to Stop().
+class Server {
+ public:
+  // Listens for `service` (borrowed) on the claimed path; containerd finds a socket there only once it is answered.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(std::unique_ptr<SocketClaim> claim, SnapshotsService& service);
+  ~Server();
+
+  // New calls are answered Unavailable from now on; those under way have until `limit` to end, and are then cancelled.
+  // The socket is gone when this returns. Safe to call twice.
+  void Stop(absl::Duration limit);
+
+ private:
+  Server(std::unique_ptr<SocketClaim> claim, SnapshotsService& service, std::unique_ptr<grpc::Server> server);
+
+  std::unique_ptr<SocketClaim> claim_;
+  SnapshotsService& service_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace sluice

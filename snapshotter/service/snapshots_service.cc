@@ -1,0 +1,245 @@
+#include "snapshotter/service/snapshots_service.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "base/cancellation.h"
+#include "base/status_macros.h"
+#include "glog/logging.h"
+#include "snapshotter/service/mangled_key.h"
+#include "snapshotter/service/proto_conversion.h"
+#include "snapshotter/service/status_to_grpc.h"
+#include "snapshotter/snapshot_errors.h"
+
+namespace sluice {
+namespace {
+
+// As containerd's own service does.
+constexpr size_t kListBatch = 100;
+constexpr char kNamespaceHeader[] = "containerd-namespace";
+
+// Where the client names its namespace, the key must be of the same one.
+absl::Status CheckNamespace(const grpc::CallbackServerContext& context, const std::string& key) {
+  const auto header = context.client_metadata().find(kNamespaceHeader);
+  if (header == context.client_metadata().end()) return absl::OkStatus();
+  return CheckKeyNamespace(key, absl::string_view(header->second.data(), header->second.size()));
+}
+
+template <typename Message>
+PrepareRequest ToPrepareRequest(const Message& message) {
+  return {message.snapshotter(), message.key(), message.parent(), FromProto(message.labels())};
+}
+
+// One line per call at --log-level=debug.
+void Trace(const char* operation, const std::string& snapshotter, const std::string& key) {
+  VLOG(1) << operation << ": " << snapshotter << ": " << key;
+}
+
+}  // namespace
+
+// A call whose work runs on a pool. Deletes itself when gRPC is done with it.
+class SnapshotsService::UnaryCall : public grpc::ServerUnaryReactor {
+ public:
+  const Cancellation& cancellation() const { return cancellation_; }
+  void End(const absl::Status& status) { Finish(ToGrpcStatus(status)); }
+
+ private:
+  void OnCancel() override { cancellation_.Cancel(); }
+  void OnDone() override { delete this; }
+
+  Cancellation cancellation_;
+};
+
+template <typename Work>
+grpc::ServerUnaryReactor* SnapshotsService::RunOn(WorkerPool& pool, Work work) {
+  auto* call = new UnaryCall;
+  if (draining_) {
+    call->End(ShuttingDownError());
+    return call;
+  }
+  pool.Submit([call, work = std::move(work)]() mutable { call->End(work(call->cancellation())); });
+  return call;
+}
+
+// A Prepare: its answer may come long after the pool's thread has left it.
+class SnapshotsService::PrepareReactor : public grpc::ServerUnaryReactor {
+ public:
+  explicit PrepareReactor(snapshots_v1::PrepareSnapshotResponse* response)
+      : call_(std::make_shared<PendingPrepare>([this, response](absl::StatusOr<std::vector<Mount>> mounts) {
+          if (mounts.ok()) ToProto(*mounts, *response->mutable_mounts());
+          Finish(ToGrpcStatus(mounts.status()));
+        })) {}
+
+  // May outlive the reactor, which is deleted after the answer.
+  const std::shared_ptr<PendingPrepare>& call() const { return call_; }
+
+ private:
+  void OnCancel() override { call_->Cancel(); }
+  void OnDone() override { delete this; }
+
+  const std::shared_ptr<PendingPrepare> call_;
+};
+
+// A stream of batches. The list was read at one moment; nothing is locked while it is sent.
+class SnapshotsService::ListReactor : public grpc::ServerWriteReactor<snapshots_v1::ListSnapshotsResponse> {
+ public:
+  void Start(absl::StatusOr<std::vector<SnapshotInfo>> infos) {
+    if (!infos.ok()) return Finish(ToGrpcStatus(infos.status()));
+    infos_ = *std::move(infos);
+    SendNext();
+  }
+
+ private:
+  void SendNext() {
+    if (next_ == infos_.size()) return Finish(grpc::Status::OK);
+    batch_.Clear();
+    for (size_t i = 0; i < kListBatch && next_ < infos_.size(); ++i) ToProto(infos_[next_++], *batch_.add_info());
+    StartWrite(&batch_);
+  }
+  void OnWriteDone(bool ok) override {
+    if (!ok) return Finish(grpc::Status::CANCELLED);
+    SendNext();
+  }
+  void OnDone() override { delete this; }
+
+  std::vector<SnapshotInfo> infos_;
+  size_t next_ = 0;
+  snapshots_v1::ListSnapshotsResponse batch_;
+};
+
+void SnapshotsService::Drain() {
+  draining_ = true;
+  parts_.snapshotter->Shutdown();
+}
+
+grpc::ServerUnaryReactor* SnapshotsService::Prepare(grpc::CallbackServerContext* context,
+                                                    const snapshots_v1::PrepareSnapshotRequest* request,
+                                                    snapshots_v1::PrepareSnapshotResponse* response) {
+  Trace("prepare", request->snapshotter(), request->key());
+  auto* reactor = new PrepareReactor(response);
+  const std::shared_ptr<PendingPrepare> call = reactor->call();
+  const absl::Status refused = draining_ ? ShuttingDownError() : CheckNamespace(*context, request->key());
+  if (!refused.ok()) {
+    call->Answer(refused);
+    return reactor;
+  }
+  parts_.quick->Submit([this, call, prepare = ToPrepareRequest(*request)]() mutable {
+    parts_.snapshotter->Prepare(std::move(prepare), call);
+  });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* SnapshotsService::View(grpc::CallbackServerContext* context,
+                                                 const snapshots_v1::ViewSnapshotRequest* request,
+                                                 snapshots_v1::ViewSnapshotResponse* response) {
+  Trace("view", request->snapshotter(), request->key());
+  return RunOn(*parts_.quick, [this, context, request, response](const Cancellation&) -> absl::Status {
+    RETURN_IF_ERROR(CheckNamespace(*context, request->key()));
+    ASSIGN_OR_RETURN(const std::vector<Mount> mounts, parts_.snapshotter->View(ToPrepareRequest(*request)));
+    ToProto(mounts, *response->mutable_mounts());
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* SnapshotsService::Mounts(grpc::CallbackServerContext*,
+                                                   const snapshots_v1::MountsRequest* request,
+                                                   snapshots_v1::MountsResponse* response) {
+  Trace("mounts", request->snapshotter(), request->key());
+  return RunOn(*parts_.quick, [this, request, response](const Cancellation&) -> absl::Status {
+    ASSIGN_OR_RETURN(const std::vector<Mount> mounts,
+                     parts_.snapshotter->Mounts(request->snapshotter(), request->key()));
+    ToProto(mounts, *response->mutable_mounts());
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* SnapshotsService::Commit(grpc::CallbackServerContext*,
+                                                   const snapshots_v1::CommitSnapshotRequest* request,
+                                                   google::protobuf::Empty*) {
+  Trace("commit", request->snapshotter(), request->key());
+  return RunOn(*parts_.quick, [this, request](const Cancellation&) -> absl::Status {
+    // Only sent to snapshotters that advertise "rebase".
+    if (!request->parent().empty()) return RebaseUnsupportedError(request->key());
+    return parts_.snapshotter->Commit(request->snapshotter(), request->name(), request->key(),
+                                      FromProto(request->labels()));
+  });
+}
+
+grpc::ServerUnaryReactor* SnapshotsService::Remove(grpc::CallbackServerContext*,
+                                                   const snapshots_v1::RemoveSnapshotRequest* request,
+                                                   google::protobuf::Empty*) {
+  Trace("remove", request->snapshotter(), request->key());
+  return RunOn(*parts_.quick, [this, request](const Cancellation&) {
+    return parts_.snapshotter->Remove(request->snapshotter(), request->key());
+  });
+}
+
+grpc::ServerUnaryReactor* SnapshotsService::Stat(grpc::CallbackServerContext*,
+                                                 const snapshots_v1::StatSnapshotRequest* request,
+                                                 snapshots_v1::StatSnapshotResponse* response) {
+  Trace("stat", request->snapshotter(), request->key());
+  return RunOn(*parts_.quick, [this, request, response](const Cancellation&) -> absl::Status {
+    ASSIGN_OR_RETURN(const SnapshotInfo info, parts_.snapshotter->Stat(request->snapshotter(), request->key()));
+    ToProto(info, *response->mutable_info());
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* SnapshotsService::Update(grpc::CallbackServerContext*,
+                                                   const snapshots_v1::UpdateSnapshotRequest* request,
+                                                   snapshots_v1::UpdateSnapshotResponse* response) {
+  Trace("update", request->snapshotter(), request->info().name());
+  return RunOn(*parts_.quick, [this, request, response](const Cancellation&) -> absl::Status {
+    const auto& paths = request->update_mask().paths();
+    ASSIGN_OR_RETURN(const SnapshotInfo info,
+                     parts_.snapshotter->Update(request->snapshotter(), request->info().name(),
+                                                FromProto(request->info().labels()), {paths.begin(), paths.end()}));
+    ToProto(info, *response->mutable_info());
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerWriteReactor<snapshots_v1::ListSnapshotsResponse>* SnapshotsService::List(
+    grpc::CallbackServerContext*, const snapshots_v1::ListSnapshotsRequest* request) {
+  Trace("list", request->snapshotter(), "");
+  auto* reactor = new ListReactor;
+  if (draining_) {
+    reactor->Start(ShuttingDownError());
+    return reactor;
+  }
+  parts_.quick->Submit([this, reactor, request] {
+    const auto& filters = request->filters();
+    reactor->Start(parts_.snapshotter->List(request->snapshotter(), {filters.begin(), filters.end()}));
+  });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* SnapshotsService::Usage(grpc::CallbackServerContext*,
+                                                  const snapshots_v1::UsageRequest* request,
+                                                  snapshots_v1::UsageResponse* response) {
+  Trace("usage", request->snapshotter(), request->key());
+  return RunOn(*parts_.walks, [this, request, response](const Cancellation& cancellation) -> absl::Status {
+    ASSIGN_OR_RETURN(const sluice::Usage usage,
+                     parts_.snapshotter->GetUsage(request->snapshotter(), request->key(), cancellation));
+    response->set_size(usage.bytes);
+    response->set_inodes(usage.inodes);
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* SnapshotsService::Cleanup(grpc::CallbackServerContext*,
+                                                    const snapshots_v1::CleanupRequest* request,
+                                                    google::protobuf::Empty*) {
+  Trace("cleanup", request->snapshotter(), "");
+  return RunOn(*parts_.cleanup, [this](const Cancellation& cancellation) {
+    parts_.snapshotter->Cleanup(cancellation);
+    return absl::OkStatus();
+  });
+}
+
+}  // namespace sluice

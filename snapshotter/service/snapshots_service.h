@@ -1,0 +1,69 @@
+// containerd's Snapshots service over a Snapshotter: request → plain values, one call, status → gRPC. No decision is
+// taken here.
+#pragma once
+
+#include <atomic>
+
+#include "containerd/services/snapshots/v1/snapshots.grpc.pb.h"
+#include "snapshotter/fill/worker_pool.h"
+#include "snapshotter/snapshotter.h"
+
+namespace sluice {
+
+namespace snapshots_v1 = containerd::services::snapshots::v1;
+
+// What the service works with, borrowed for its life. A walk or a deletion never keeps a quick call waiting.
+struct ServiceParts {
+  Snapshotter* snapshotter = nullptr;
+  WorkerPool* quick = nullptr;    // transactions of milliseconds
+  WorkerPool* walks = nullptr;    // Usage
+  WorkerPool* cleanup = nullptr;  // Cleanup, which waits up to a minute
+};
+
+// Thread-safe. gRPC's own threads only hand the calls to the pools; a Prepare that waits for its layer holds no thread.
+class SnapshotsService final : public snapshots_v1::Snapshots::CallbackService {
+ public:
+  explicit SnapshotsService(const ServiceParts& parts) : parts_(parts) {}
+
+  // From now on every call is answered Unavailable, and the Prepares that wait are too.
+  void Drain();
+
+  grpc::ServerUnaryReactor* Prepare(grpc::CallbackServerContext* context,
+                                    const snapshots_v1::PrepareSnapshotRequest* request,
+                                    snapshots_v1::PrepareSnapshotResponse* response) override;
+  grpc::ServerUnaryReactor* View(grpc::CallbackServerContext* context, const snapshots_v1::ViewSnapshotRequest* request,
+                                 snapshots_v1::ViewSnapshotResponse* response) override;
+  grpc::ServerUnaryReactor* Mounts(grpc::CallbackServerContext* context, const snapshots_v1::MountsRequest* request,
+                                   snapshots_v1::MountsResponse* response) override;
+  grpc::ServerUnaryReactor* Commit(grpc::CallbackServerContext* context,
+                                   const snapshots_v1::CommitSnapshotRequest* request,
+                                   google::protobuf::Empty* response) override;
+  grpc::ServerUnaryReactor* Remove(grpc::CallbackServerContext* context,
+                                   const snapshots_v1::RemoveSnapshotRequest* request,
+                                   google::protobuf::Empty* response) override;
+  grpc::ServerUnaryReactor* Stat(grpc::CallbackServerContext* context, const snapshots_v1::StatSnapshotRequest* request,
+                                 snapshots_v1::StatSnapshotResponse* response) override;
+  grpc::ServerUnaryReactor* Update(grpc::CallbackServerContext* context,
+                                   const snapshots_v1::UpdateSnapshotRequest* request,
+                                   snapshots_v1::UpdateSnapshotResponse* response) override;
+  grpc::ServerWriteReactor<snapshots_v1::ListSnapshotsResponse>* List(
+      grpc::CallbackServerContext* context, const snapshots_v1::ListSnapshotsRequest* request) override;
+  grpc::ServerUnaryReactor* Usage(grpc::CallbackServerContext* context, const snapshots_v1::UsageRequest* request,
+                                  snapshots_v1::UsageResponse* response) override;
+  grpc::ServerUnaryReactor* Cleanup(grpc::CallbackServerContext* context, const snapshots_v1::CleanupRequest* request,
+                                    google::protobuf::Empty* response) override;
+
+ private:
+  class UnaryCall;
+  class PrepareReactor;
+  class ListReactor;
+
+  // Runs `work` on `pool` and ends the call with what it returns.
+  template <typename Work>
+  grpc::ServerUnaryReactor* RunOn(WorkerPool& pool, Work work);
+
+  const ServiceParts parts_;
+  std::atomic<bool> draining_{false};
+};
+
+}  // namespace sluice

@@ -1,0 +1,209 @@
+#include "snapshotter/snapshot_tree.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/errno_status.h"
+#include "base/remove_tree.h"
+#include "base/status_macros.h"
+#include "glog/logging.h"
+
+namespace sluice {
+namespace {
+
+constexpr mode_t kPrivate = 0700;
+constexpr mode_t kFsMode = 0755;
+constexpr mode_t kWorkMode = 0711;
+constexpr int kNameAttempts = 16;
+
+absl::StatusOr<uint64_t> Random() {
+  uint64_t random = 0;
+  if (getrandom(&random, sizeof(random), 0) != sizeof(random)) return ErrnoStatus(errno, "getrandom", "");
+  return random;
+}
+
+absl::StatusOr<UniqueFd> OpenDirectory(int parent_fd, const std::string& name, int flags = O_RDONLY) {
+  UniqueFd fd(openat(parent_fd, name.c_str(), flags | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd.valid()) return ErrnoStatus(errno, "openat", name);
+  return fd;
+}
+
+// The mode is exact whatever the umask is.
+absl::StatusOr<UniqueFd> MakeDirectory(int parent_fd, const std::string& name, mode_t mode) {
+  if (mkdirat(parent_fd, name.c_str(), kPrivate) != 0) return ErrnoStatus(errno, "mkdirat", name);
+  ASSIGN_OR_RETURN(UniqueFd fd, OpenDirectory(parent_fd, name));
+  if (fchmod(fd.get(), mode) != 0) return ErrnoStatus(errno, "fchmod", name);
+  return fd;
+}
+
+absl::StatusOr<UniqueFd> MakeOrOpenDirectory(int parent_fd, const std::string& name) {
+  absl::StatusOr<UniqueFd> made = MakeDirectory(parent_fd, name, kPrivate);
+  if (!absl::IsAlreadyExists(made.status())) return made;
+  return OpenDirectory(parent_fd, name);
+}
+
+// Every missing directory of the path is made 0755, the last one 0700.
+absl::StatusOr<UniqueFd> MakeRoot(const std::string& path) {
+  for (size_t slash = path.find('/', 1); slash != std::string::npos; slash = path.find('/', slash + 1)) {
+    const std::string above = path.substr(0, slash);
+    if (mkdir(above.c_str(), kFsMode) != 0 && errno != EEXIST) return ErrnoStatus(errno, "mkdir", above);
+  }
+  if (mkdir(path.c_str(), kPrivate) != 0 && errno != EEXIST) return ErrnoStatus(errno, "mkdir", path);
+  UniqueFd root(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!root.valid()) return ErrnoStatus(errno, "open", path);
+  if (fchmod(root.get(), kPrivate) != 0) return ErrnoStatus(errno, "fchmod", path);
+  return root;
+}
+
+absl::StatusOr<std::vector<std::string>> NamesIn(int directory_fd) {
+  ASSIGN_OR_RETURN(UniqueFd fd, OpenDirectory(directory_fd, "."));
+  DIR* const stream = fdopendir(fd.get());
+  if (stream == nullptr) return ErrnoStatus(errno, "fdopendir", ".");
+  [[maybe_unused]] const int owned_by_stream = fd.Release();
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* entry = readdir(stream)) {
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(name);
+    errno = 0;
+  }
+  const int error = errno;
+  closedir(stream);
+  if (error != 0) return ErrnoStatus(error, "readdir", ".");
+  return names;
+}
+
+}  // namespace
+
+StagedDirectory::StagedDirectory(StagedDirectory&& other) noexcept
+    : tree_(other.tree_), name_(std::exchange(other.name_, {})), fs_(std::move(other.fs_)) {}
+
+StagedDirectory::~StagedDirectory() {
+  if (name_.empty()) return;
+  const absl::Status status = tree_->MoveToTrash(tree_->root_.get(), name_);
+  if (!status.ok()) LOG(ERROR) << "discard: " << name_ << ": " << status.message();
+}
+
+absl::StatusOr<std::unique_ptr<SnapshotTree>> SnapshotTree::Open(PathLayout layout) {
+  auto tree = std::unique_ptr<SnapshotTree>(new SnapshotTree(std::move(layout)));
+  if (absl::Status status = tree->MakeDirectories(); !status.ok()) {
+    return Annotate(status, absl::StrCat("root: ", tree->layout_.root()));
+  }
+  return tree;
+}
+
+absl::Status SnapshotTree::MakeDirectories() {
+  ASSIGN_OR_RETURN(root_, MakeRoot(layout_.root()));
+  RETURN_IF_ERROR(TakeLock());
+  ASSIGN_OR_RETURN(snapshots_, MakeOrOpenDirectory(root_.get(), kSnapshotsName));
+  ASSIGN_OR_RETURN(trash_, MakeOrOpenDirectory(root_.get(), kTrashName));
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotTree::TakeLock() {
+  lock_.Reset(openat(root_.get(), kLockName, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!lock_.valid()) return ErrnoStatus(errno, "openat", kLockName);
+  if (flock(lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return absl::FailedPreconditionError("is in use by another containerd-sluice-grpc");
+    return ErrnoStatus(errno, "flock", kLockName);
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<StagedDirectory> SnapshotTree::Stage(bool work, Owner owner) {
+  for (int attempt = 0; attempt < kNameAttempts; ++attempt) {
+    ASSIGN_OR_RETURN(const uint64_t random, Random());
+    const std::string name = StagingName(random);
+    absl::StatusOr<UniqueFd> directory = MakeDirectory(root_.get(), name, kPrivate);
+    if (absl::IsAlreadyExists(directory.status())) continue;
+    if (!directory.ok()) return directory.status();
+
+    StagedDirectory staged(*this, name);
+    ASSIGN_OR_RETURN(staged.fs_, MakeDirectory(directory->get(), kFsName, kFsMode));
+    if (fchown(staged.fs_.get(), owner.uid, owner.gid) != 0) return ErrnoStatus(errno, "fchown", kFsName);
+    if (work) RETURN_IF_ERROR(MakeDirectory(directory->get(), kWorkName, kWorkMode).status());
+    if (fsync(directory->get()) != 0) return ErrnoStatus(errno, "fsync", name);
+    return staged;
+  }
+  return absl::UnavailableError("stage: no free name");
+}
+
+absl::Status SnapshotTree::Publish(StagedDirectory staged, int64_t directory_id) {
+  const std::string name = SnapshotDirectoryName(directory_id);
+  if (renameat2(root_.get(), staged.name_.c_str(), snapshots_.get(), name.c_str(), RENAME_NOREPLACE) != 0) {
+    return ErrnoStatus(errno, "renameat2", name);
+  }
+  staged.name_.clear();
+  if (fsync(snapshots_.get()) != 0) {
+    const absl::Status status = ErrnoStatus(errno, "fsync", kSnapshotsName);
+    if (const absl::Status undo = Discard(directory_id); !undo.ok()) LOG(ERROR) << undo.message();
+    return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<UniqueFd> SnapshotTree::OpenFs(int64_t directory_id) const {
+  return OpenDirectory(snapshots_.get(), absl::StrCat(SnapshotDirectoryName(directory_id), "/", kFsName), O_PATH);
+}
+
+bool SnapshotTree::Exists(int64_t directory_id) const {
+  struct stat info;
+  const std::string name = absl::StrCat(SnapshotDirectoryName(directory_id), "/", kFsName);
+  return fstatat(snapshots_.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode);
+}
+
+absl::Status SnapshotTree::MoveToTrash(int parent_fd, const std::string& name) {
+  ASSIGN_OR_RETURN(const uint64_t random, Random());
+  const std::string target = TrashName(name, random);
+  if (renameat2(parent_fd, name.c_str(), trash_.get(), target.c_str(), RENAME_NOREPLACE) != 0 && errno != ENOENT) {
+    return ErrnoStatus(errno, "renameat2", name);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotTree::Discard(int64_t directory_id) {
+  return Annotate(MoveToTrash(snapshots_.get(), SnapshotDirectoryName(directory_id)),
+                  absl::StrCat("discard: ", layout_.SnapshotPath(directory_id)));
+}
+
+absl::Status SnapshotTree::DiscardStaged() {
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(root_.get()));
+  for (const std::string& name : names) {
+    if (IsStagingName(name)) RETURN_IF_ERROR(MoveToTrash(root_.get(), name));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<int64_t>> SnapshotTree::Published() const {
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(snapshots_.get()));
+  std::vector<int64_t> ids;
+  for (const std::string& name : names) {
+    if (const std::optional<int64_t> id = ParseSnapshotDirectoryName(name); id.has_value()) ids.push_back(*id);
+  }
+  return ids;
+}
+
+absl::Status SnapshotTree::DiscardForeign() {
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(snapshots_.get()));
+  for (const std::string& name : names) {
+    if (!ParseSnapshotDirectoryName(name).has_value()) RETURN_IF_ERROR(MoveToTrash(snapshots_.get(), name));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<std::string>> SnapshotTree::TrashNames() const { return NamesIn(trash_.get()); }
+
+absl::Status SnapshotTree::DeleteTrash(const std::string& name, const Cancellation* cancellation) {
+  return Annotate(RemoveTreeAt(trash_.get(), name, cancellation),
+                  absl::StrCat(layout_.root(), "/", kTrashName, "/", name));
+}
+
+}  // namespace sluice

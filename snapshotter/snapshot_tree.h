@@ -1,0 +1,95 @@
+// The directories under the root: made in new-*, renamed into snapshots/<n>, deleted by way of trash/. Names and
+// meaning: path_layout.h. What they belong to is the metadata store's business.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/cancellation.h"
+#include "base/unique_fd.h"
+#include "snapshotter/path_layout.h"
+
+namespace sluice {
+
+class SnapshotTree;
+
+// A new-* directory with its fs/ (0755) in it. Move-only; what is not published goes to the trash with the object,
+// which must not outlive the tree.
+class StagedDirectory {
+ public:
+  StagedDirectory(StagedDirectory&& other) noexcept;
+  StagedDirectory& operator=(StagedDirectory&& other) = delete;
+  ~StagedDirectory();
+
+  int fs_fd() const { return fs_.get(); }
+
+ private:
+  friend class SnapshotTree;
+  StagedDirectory(SnapshotTree& tree, std::string name) : tree_(&tree), name_(std::move(name)) {}
+
+  SnapshotTree* tree_;
+  std::string name_;  // empty: published or moved from
+  UniqueFd fs_;
+};
+
+struct Owner {
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+};
+
+// Thread-safe.
+class SnapshotTree {
+ public:
+  // Makes what is missing and takes the root's lock for the life of the object. FailedPrecondition when another
+  // process holds it.
+  static absl::StatusOr<std::unique_ptr<SnapshotTree>> Open(PathLayout layout);
+
+  const PathLayout& layout() const { return layout_; }
+  // The root directory, borrowed.
+  int root_fd() const { return root_.get(); }
+
+  // fs/, owned by `owner`, and with `work` an empty work/ (0711) beside it.
+  absl::StatusOr<StagedDirectory> Stage(bool work, Owner owner = {});
+
+  // Renames to snapshots/<id> and makes the name durable. AlreadyExists when the number is taken.
+  absl::Status Publish(StagedDirectory staged, int64_t directory_id);
+
+  // fs/ of snapshots/<id> as an O_PATH descriptor; NotFound.
+  absl::StatusOr<UniqueFd> OpenFs(int64_t directory_id) const;
+  bool Exists(int64_t directory_id) const;
+
+  // Renames snapshots/<id> into the trash. A missing directory is success.
+  absl::Status Discard(int64_t directory_id);
+  // The same for every new-*; only at start, when nobody is making one.
+  absl::Status DiscardStaged();
+
+  // The numbers that have a directory.
+  absl::StatusOr<std::vector<int64_t>> Published() const;
+  // Names below snapshots/ that are no numbers go to the trash; only at start.
+  absl::Status DiscardForeign();
+
+  absl::StatusOr<std::vector<std::string>> TrashNames() const;
+  // Deletes one of TrashNames(); what is gone already is success.
+  absl::Status DeleteTrash(const std::string& name, const Cancellation* cancellation);
+
+ private:
+  friend class StagedDirectory;
+  explicit SnapshotTree(PathLayout layout) : layout_(std::move(layout)) {}
+
+  absl::Status MakeDirectories();
+  absl::Status TakeLock();
+  absl::Status MoveToTrash(int parent_fd, const std::string& name);
+
+  const PathLayout layout_;
+  UniqueFd root_;
+  UniqueFd lock_;
+  UniqueFd snapshots_;
+  UniqueFd trash_;
+};
+
+}  // namespace sluice
