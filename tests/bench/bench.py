@@ -10,7 +10,6 @@ with the same flags must refuse it with one byte flipped in each of its layers.
 import argparse
 import json
 import os
-import resource
 import shutil
 import statistics
 import subprocess
@@ -187,7 +186,6 @@ def main():
     parser.add_argument("--only", action="append", help="an image; may be given more than once")
     options = parser.parse_args()
 
-    resource.setrlimit(resource.RLIMIT_NOFILE, (65536, 65536))
     with tempfile.TemporaryDirectory(dir=os.path.dirname(options.images), prefix="bench-") as work:
         bench = Bench(options, work)
         print(f"Medians of {options.repeats}, seconds of wall time; a ratio is sluice's time divided by the peer's. "

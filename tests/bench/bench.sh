@@ -18,14 +18,19 @@ shift
 # no peer, and says so.
 umoci_version=v0.6.0
 umoci_zstd=$SLUICE_CACHE/tools/umoci-$umoci_version
+build_umoci() { # DIR; `go install` refuses a module that replaces others, as umoci's does
+  export GO111MODULE=on GOFLAGS=-modcacherw GOPATH=$1/path GOCACHE=$1/cache
+  local source
+  source=$(cd "$1" && go mod download -json "github.com/opencontainers/umoci@$umoci_version" | jq -er .Dir) || return 1
+  (cd "$source" && go build -o "$1/umoci" ./cmd/umoci)
+}
 install_umoci() {
   local building
   [ ! -x "$umoci_zstd" ] || return 0
   mkdir -p "$SLUICE_CACHE/tools"
   building=$(mktemp -d "$SLUICE_CACHE/tools/.building-XXXXXX")
-  if GO111MODULE=on GOFLAGS=-mod=mod GOPATH=$building/path GOCACHE=$building/cache GOBIN=$building/bin \
-    go install "github.com/opencontainers/umoci/cmd/umoci@$umoci_version" 2>"$building/log"; then
-    mv "$building/bin/umoci" "$umoci_zstd"
+  if (build_umoci "$building") 2>"$building/log"; then
+    mv "$building/umoci" "$umoci_zstd"
   else
     echo "bench: umoci $umoci_version does not build here: $(tail -n 1 "$building/log")" >&2
   fi

@@ -146,7 +146,7 @@ wait_until() { # SECONDS WHAT COMMAND...
   shift 2
   until "$@" >/dev/null 2>&1; do
     tries=$((tries - 1))
-    [ "$tries" -gt 0 ] || fail "$what"
+    [ "$tries" -gt 0 ] || fail "$what, after all the time it was given"
     sleep 0.05
   done
 }
@@ -165,8 +165,7 @@ http: {addr: "$REGISTRY"}
 END
   nsenter -t "$remote_pid" -n docker-registry serve "$node/registry.yml" >>"$node/registry.log" 2>>"$node/registry.err" &
   registry_pid=$!
-  wait_until 10 "docker-registry does not answer: $(tail -n 1 "$node/registry.err")" \
-    curl -fsS "http://$REGISTRY/v2/"
+  wait_until 10 "docker-registry does not answer" curl -fsS "http://$REGISTRY/v2/"
 }
 
 registry_stop() { stop_process "$registry_pid"; }
@@ -245,7 +244,7 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"
 END
   containerd --config "$node/containerd.toml" >>"$node/containerd.log" 2>&1 &
   containerd_pid=$!
-  wait_until 20 "containerd does not serve: $(tail -n 1 "$node/containerd.log")" in_containerd version
+  wait_until 20 "containerd does not serve" in_containerd version
 }
 
 containerd_stop() { stop_process "$containerd_pid"; }
