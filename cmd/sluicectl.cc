@@ -10,9 +10,12 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
+#include "absl/strings/escaping.h"
 #include "base/cancellation.h"
 #include "cmd/verb.h"
 #include "cmd/verb_inspect.h"
+#include "cmd/verb_unpack.h"
+#include "cmd/version.h"
 
 namespace sluice {
 namespace {
@@ -43,10 +46,14 @@ void CatchSignals() {
   sigaction(SIGPIPE, &action, nullptr);
 }
 
-int UsageError(const CLI::App& app, const CLI::ParseError& error) {
+int UsageError(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
+  std::string cause = error.what();
   std::string command = "sluicectl";
   for (const CLI::App* verb : app.get_subcommands()) command += " " + verb->get_name();
-  std::cerr << "sluicectl: " << error.what() << "\ntry '" << command << " --help'\n";
+  if (app.get_subcommands().empty() && argc > 1 && argv[1][0] != '-') {
+    cause = "no verb is called \"" + absl::CHexEscape(argv[1]) + "\"";
+  }
+  std::cerr << "sluicectl: " << cause << "\ntry '" << command << " --help'\n";
   return kUsage;
 }
 
@@ -56,14 +63,16 @@ int Run(int argc, char** argv) {
   app.footer(
       "Exit codes: 0 done, 1 failed (one line says why), 2 wrong command line, 130 or 143 interrupted; after anything "
       "but 0 nothing is left behind.");
+  app.set_version_flag("--version", std::string("sluicectl ") + kVersion);
   VerbRun run;
+  AddUnpackVerb(app, run);
   AddInspectVerb(app, run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {
     return app.exit(success);
   } catch (const CLI::ParseError& error) {
-    return UsageError(app, error);
+    return UsageError(app, error, argc, argv);
   }
 
   CatchSignals();

@@ -105,7 +105,8 @@ absl::Status Unpack(const UnpackArguments& arguments, const VerbContext& context
   ASSIGN_OR_RETURN(StagedDirectory directory, StagedDirectory::Create(arguments.directory));
   std::optional<StagedFile> metadata;
   if (!arguments.metadata.empty()) {
-    ASSIGN_OR_RETURN(metadata, StagedFile::Create(arguments.metadata));
+    ASSIGN_OR_RETURN(StagedFile file, StagedFile::Create(arguments.metadata));
+    metadata.emplace(std::move(file));
   }
   ASSIGN_OR_RETURN(const OpenedImage opened, OpenImage(arguments.image, context.cancellation));
   const absl::Status status = UnpackInto(directory, metadata, opened, context.cancellation);
