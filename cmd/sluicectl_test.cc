@@ -298,6 +298,14 @@ TEST_F(SluicectlTest, InspectShowsTheImageWithoutItsLayers) {
   EXPECT_EQ(document["platform"], "linux/amd64");
 }
 
+TEST_F(SluicectlTest, InspectNeedsNoPrivilege) {
+  const std::string command =
+      absl::StrCat("setpriv --securebits=+noroot --inh-caps=-all --bounding-set=-all ", Program(),
+                   " inspect example.com/app:1 --layout ", layout_.directory(), " >", work_.At("out"));
+  EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 0);
+  EXPECT_THAT(Read(work_.At("out")), HasSubstr(image_.manifest.ToString()));
+}
+
 TEST_F(SluicectlTest, InspectSaysWhenItCanNotPrint) {
   const std::string command = absl::StrCat(Program(), " inspect example.com/app:1 --layout ", layout_.directory(),
                                            " >/dev/full 2>", work_.At("err"));
