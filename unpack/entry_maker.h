@@ -1,0 +1,26 @@
+// Makes one entry in the tree of a layer: a file with its content, a directory, a link, a device.
+#pragma once
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "unpack/layer_tree.h"
+#include "unpack/tar_entry.h"
+#include "unpack/tar_reader.h"
+
+namespace sluice {
+
+// The pieces of a file's content in order, without its holes; empty data at the end.
+using ContentSource = absl::FunctionRef<absl::StatusOr<TarReader::Block>()>;
+
+// Makes `entry` at `path`, whose parent is in the tree. What is there already gives way, but for a directory under a
+// directory, which takes the new metadata. `entry.name` is not looked at, nor are hard links taken here.
+absl::Status MakeEntry(LayerTree& tree, absl::string_view path, const TarEntry& entry, ContentSource content);
+
+// Makes `path` another name of `target`, which is in the tree and not a directory, and puts `metadata` on what both now
+// name. What is at `path` already gives way.
+absl::Status MakeHardLink(LayerTree& tree, absl::string_view path, absl::string_view target,
+                          const FileMetadata& metadata);
+
+}  // namespace sluice
