@@ -203,7 +203,7 @@ TEST_F(SluicectlTest, AFlippedByteInAnyLayerIsRefused) {
     bad[bad.size() / 2] ^= 1;
     std::ofstream(path) << bad;
     ExpectFailure(UnpackArguments(work_.At("root"), {"--metadata", work_.At("m.json")}),
-                  absl::StrCat("layer ", i + 1, " of 3"));
+                  absl::StrCat("layer ", i + 1, " of 3 (", path, ")"));
     EXPECT_EQ(Read(work_.At("m.json")), "old");
     std::ofstream(path) << good;
   }

@@ -133,6 +133,13 @@ absl::StatusOr<ResolvedImage> ImageSource::Resolve(const Reference& reference, c
   return image;
 }
 
+std::string ImageSource::PlaceOf(const Descriptor& blob) const {
+  for (const std::shared_ptr<const Store>& store : stores_) {
+    if (store->OpenBlob(blob.digest, blob.size).ok()) return store->BlobPath(blob.digest);
+  }
+  return blob.digest.Short();
+}
+
 absl::StatusOr<std::unique_ptr<ByteReader>> ImageSource::OpenLayer(const Reference& reference, const Descriptor& blob,
                                                                    const Cancellation* cancellation) const {
   absl::Status miss;

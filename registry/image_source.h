@@ -53,8 +53,11 @@ class ImageSource {
   absl::StatusOr<ResolvedImage> Resolve(const Reference& reference, const std::optional<Platform>& platform,
                                         const Cancellation* cancellation) const;
 
-  // The bytes of a layer of `image` from the nearest place that has them, NOT verified. `cancellation` is borrowed for
-  // the life of the reader. NotFound naming every place that was asked.
+  // For messages: the file of a blob in the first store that has it, else its digest, shortened.
+  std::string PlaceOf(const Descriptor& blob) const;
+
+  // The bytes of a layer of `reference` from the nearest place that has them, NOT verified. `cancellation` is borrowed
+  // for the life of the reader. NotFound naming every place that was asked.
   absl::StatusOr<std::unique_ptr<ByteReader>> OpenLayer(const Reference& reference, const Descriptor& blob,
                                                         const Cancellation* cancellation) const;
 
