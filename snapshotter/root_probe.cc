@@ -2,8 +2,10 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -28,6 +30,15 @@ constexpr char kElsewhere[] = "put the root on ext4, xfs or btrfs of this host";
 
 absl::Status Unfit(absl::string_view what, int error, absl::string_view mend) {
   return absl::FailedPreconditionError(absl::StrCat(what, ": ", std::strerror(error), ": ", mend));
+}
+
+// overlayfs refuses whiteouts with the same EPERM as a missing capability.
+absl::Status ProbeType(int fd) {
+  struct statfs info;
+  if (fstatfs(fd, &info) != 0) return ErrnoStatus(errno, "fstatfs", "probe");
+  if (info.f_type != OVERLAYFS_SUPER_MAGIC) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "is on overlayfs (a container's own file system?), which can't hold overlayfs layers: ", kElsewhere));
 }
 
 absl::Status ProbeWhiteout(int fd) {
@@ -90,9 +101,8 @@ absl::Status ProbeOverlay(int fd, const std::string& directory) {
     if (mounted.valid()) return absl::OkStatus();
   }
   const int error = errno;
-  return Unfit(
-      absl::StrCat("can't mount an overlay here", KernelLog(context.get())), error,
-      absl::StrCat("overlayfs itself (as in a container), nfs and fuse can't hold its upper directory: ", kElsewhere));
+  return Unfit(absl::StrCat("can't mount an overlay here", KernelLog(context.get())), error,
+               absl::StrCat("nfs, fuse and some others can't hold overlayfs' upper directory: ", kElsewhere));
 }
 
 RootProbeReport MountOptions(int root_fd, const std::string& root) {
@@ -126,6 +136,7 @@ absl::StatusOr<RootProbeReport> ProbeRoot(int root_fd, const std::string& root) 
   if (!fd.valid()) return ErrnoStatus(errno, "openat", name);
 
   const auto probe = [&]() -> absl::Status {
+    RETURN_IF_ERROR(ProbeType(fd.get()));
     RETURN_IF_ERROR(ProbeWhiteout(fd.get()));
     RETURN_IF_ERROR(ProbeTrustedXattr(fd.get()));
     RETURN_IF_ERROR(ProbeFileTypes(fd.get()));

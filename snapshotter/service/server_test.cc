@@ -1,0 +1,239 @@
+// The service over a socket: what a client sees of each call.
+#include "snapshotter/service/server.h"
+
+#include <filesystem>
+#include <future>
+#include <thread>
+
+#include "absl/time/clock.h"
+#include "gmock/gmock.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/security/credentials.h"
+#include "gtest/gtest.h"
+#include "snapshotter/labels.h"
+#include "snapshotter/snapshotter_fixture.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_dir.h"
+
+namespace sluice {
+namespace {
+
+using grpc::StatusCode;
+using ::testing::HasSubstr;
+using testing::SnapshotterFixture;
+
+class ServerTest : public ::testing::Test {
+ protected:
+  ServerTest() : quick_(2), walks_(1), cleanup_(1) {
+    service_ = std::make_unique<SnapshotsService>(ServiceParts{&*snapshotter_, &quick_, &walks_, &cleanup_});
+    server_ = Server::Start(SocketClaim::Take(path_).value(), *service_).value();
+    stub_ = snapshots_v1::Snapshots::NewStub(grpc::CreateChannel("unix:" + path_, grpc::InsecureChannelCredentials()));
+  }
+  ~ServerTest() override { server_->Stop(absl::Seconds(1)); }
+
+  // Calls with `request` given as its text fields; the namespace header is sent if it is not empty.
+  template <typename Request, typename Response>
+  grpc::Status Call(grpc::Status (snapshots_v1::Snapshots::Stub::*method)(grpc::ClientContext*, const Request&,
+                                                                          Response*),
+                    const Request& request, Response* response, const std::string& header = "") {
+    grpc::ClientContext context;
+    if (!header.empty()) context.AddMetadata("containerd-namespace", header);
+    return ((*stub_).*method)(&context, request, response);
+  }
+  grpc::Status Prepare(const std::string& key, const std::string& parent = "", const std::string& header = "") {
+    snapshots_v1::PrepareSnapshotRequest request;
+    request.set_snapshotter("sluice");
+    request.set_key(key);
+    request.set_parent(parent);
+    prepared_.Clear();
+    return Call(&snapshots_v1::Snapshots::Stub::Prepare, request, &prepared_, header);
+  }
+  grpc::Status Commit(const std::string& name, const std::string& key, const std::string& parent = "") {
+    snapshots_v1::CommitSnapshotRequest request;
+    request.set_snapshotter("sluice");
+    request.set_name(name);
+    request.set_key(key);
+    request.set_parent(parent);
+    google::protobuf::Empty empty;
+    return Call(&snapshots_v1::Snapshots::Stub::Commit, request, &empty);
+  }
+  grpc::Status Stat(const std::string& key, snapshots_v1::StatSnapshotResponse* response) {
+    snapshots_v1::StatSnapshotRequest request;
+    request.set_snapshotter("sluice");
+    request.set_key(key);
+    return Call(&snapshots_v1::Snapshots::Stub::Stat, request, response);
+  }
+  // A Prepare of a layer that never comes; ends when `context` is cancelled or the server stops.
+  std::future<grpc::Status> PrepareForever(grpc::ClientContext& context) {
+    snapshotter_.provider().Set(
+        [](const LayerRequest&, const std::shared_ptr<Cancellation>&, const LayerProvider::Done&) {});
+    auto pending = std::async(std::launch::async, [this, &context] {
+      snapshots_v1::PrepareSnapshotRequest request;
+      request.set_snapshotter("sluice");
+      request.set_key("waiting");
+      (*request.mutable_labels())[kRefLabel] = Digest::Of("x").ToString();
+      snapshots_v1::PrepareSnapshotResponse response;
+      return stub_->Prepare(&context, request, &response);
+    });
+    while (snapshotter_.provider().requests().empty()) absl::SleepFor(absl::Milliseconds(1));
+    return pending;
+  }
+
+  testing::TempDir dir_;
+  const std::string path_ = dir_.At("s.sock");
+  SnapshotterFixture snapshotter_;
+  WorkerPool quick_;
+  WorkerPool walks_;
+  WorkerPool cleanup_;
+  std::unique_ptr<SnapshotsService> service_;
+  std::unique_ptr<Server> server_;
+  std::unique_ptr<snapshots_v1::Snapshots::Stub> stub_;
+  snapshots_v1::PrepareSnapshotResponse prepared_;
+};
+
+TEST_F(ServerTest, ALifeOfASnapshot) {
+  ASSERT_TRUE(Prepare("key").ok());
+  ASSERT_EQ(prepared_.mounts_size(), 1);
+  EXPECT_EQ(prepared_.mounts(0).type(), "bind");
+  EXPECT_EQ(prepared_.mounts(0).options(0), "rw");
+
+  snapshots_v1::MountsRequest mounts_request;
+  mounts_request.set_snapshotter("sluice");
+  mounts_request.set_key("key");
+  snapshots_v1::MountsResponse mounts;
+  ASSERT_TRUE(Call(&snapshots_v1::Snapshots::Stub::Mounts, mounts_request, &mounts).ok());
+  EXPECT_EQ(mounts.mounts(0).source(), prepared_.mounts(0).source());
+
+  ASSERT_TRUE(Commit("name", "key").ok());
+  snapshots_v1::StatSnapshotResponse stat;
+  ASSERT_TRUE(Stat("name", &stat).ok());
+  EXPECT_EQ(stat.info().name(), "name");
+  EXPECT_EQ(stat.info().kind(), snapshots_v1::COMMITTED);
+  EXPECT_EQ(stat.info().created_at().seconds(), 1'700'000'000);
+  EXPECT_EQ(stat.info().created_at().nanos(), 123'456'789);
+  EXPECT_EQ(stat.info().updated_at().nanos(), 123'456'789);
+
+  snapshots_v1::ViewSnapshotRequest view_request;
+  view_request.set_snapshotter("sluice");
+  view_request.set_key("view");
+  view_request.set_parent("name");
+  snapshots_v1::ViewSnapshotResponse view;
+  ASSERT_TRUE(Call(&snapshots_v1::Snapshots::Stub::View, view_request, &view).ok());
+  EXPECT_EQ(view.mounts(0).options(0), "ro");
+  ASSERT_TRUE(Stat("view", &stat).ok());
+  EXPECT_EQ(stat.info().kind(), snapshots_v1::VIEW);
+  EXPECT_EQ(stat.info().parent(), "name");
+
+  snapshots_v1::UpdateSnapshotRequest update;
+  update.set_snapshotter("sluice");
+  update.mutable_info()->set_name("name");
+  (*update.mutable_info()->mutable_labels())["a"] = "b";
+  update.mutable_update_mask()->add_paths("labels.a");
+  snapshots_v1::UpdateSnapshotResponse updated;
+  ASSERT_TRUE(Call(&snapshots_v1::Snapshots::Stub::Update, update, &updated).ok());
+  EXPECT_EQ(updated.info().labels().at("a"), "b");
+
+  snapshots_v1::UsageRequest usage_request;
+  usage_request.set_snapshotter("sluice");
+  usage_request.set_key("name");
+  snapshots_v1::UsageResponse usage;
+  ASSERT_TRUE(Call(&snapshots_v1::Snapshots::Stub::Usage, usage_request, &usage).ok());
+  EXPECT_EQ(usage.inodes(), 1);
+
+  google::protobuf::Empty empty;
+  for (const char* key : {"view", "name"}) {
+    snapshots_v1::RemoveSnapshotRequest remove;
+    remove.set_snapshotter("sluice");
+    remove.set_key(key);
+    ASSERT_TRUE(Call(&snapshots_v1::Snapshots::Stub::Remove, remove, &empty).ok());
+  }
+  snapshots_v1::CleanupRequest cleanup;
+  ASSERT_TRUE(Call(&snapshots_v1::Snapshots::Stub::Cleanup, cleanup, &empty).ok());
+  EXPECT_TRUE(std::filesystem::is_empty(snapshotter_.Path("trash")));
+}
+
+TEST_F(ServerTest, ListComesInBatchesOf100AndLetsOthersCallMeanwhile) {
+  for (int i = 0; i < 250; ++i) ASSERT_TRUE(Prepare("k" + std::to_string(i)).ok());
+  snapshots_v1::ListSnapshotsRequest request;
+  request.set_snapshotter("sluice");
+  grpc::ClientContext context;
+  const auto stream = stub_->List(&context, request);
+  snapshots_v1::ListSnapshotsResponse batch;
+  std::vector<int> sizes;
+  while (stream->Read(&batch)) {
+    sizes.push_back(batch.info_size());
+    snapshots_v1::StatSnapshotResponse stat;
+    ASSERT_TRUE(Stat(batch.info(0).name(), &stat).ok());
+    EXPECT_EQ(stat.info().SerializeAsString(), batch.info(0).SerializeAsString());
+    ASSERT_TRUE(Prepare("during" + std::to_string(sizes.size())).ok());
+  }
+  EXPECT_TRUE(stream->Finish().ok());
+  EXPECT_EQ(sizes, (std::vector<int>{100, 100, 50}));
+}
+
+TEST_F(ServerTest, AnEmptyListAndABadFilter) {
+  for (const char* filter : {"", "=="}) {
+    snapshots_v1::ListSnapshotsRequest request;
+    request.add_filters(filter);
+    grpc::ClientContext context;
+    const auto stream = stub_->List(&context, request);
+    snapshots_v1::ListSnapshotsResponse batch;
+    EXPECT_FALSE(stream->Read(&batch));
+    EXPECT_EQ(stream->Finish().error_code(), *filter == '\0' ? StatusCode::OK : StatusCode::INVALID_ARGUMENT);
+  }
+}
+
+TEST_F(ServerTest, ErrorsKeepCodeAndText) {
+  snapshots_v1::StatSnapshotResponse stat;
+  const grpc::Status status = Stat("none", &stat);
+  EXPECT_EQ(status.error_code(), StatusCode::NOT_FOUND);
+  EXPECT_EQ(status.error_message(), "stat: snapshot none: not found");
+  ASSERT_TRUE(Prepare("key").ok());
+  EXPECT_EQ(Commit("name", "key", "parent").error_code(), StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(ServerTest, TheNamespaceHeaderMustAgreeWithTheKey) {
+  EXPECT_TRUE(Prepare("default/1/a", "", "default").ok());
+  EXPECT_TRUE(Prepare("default/2/b").ok());
+  const grpc::Status status = Prepare("default/3/c", "", "k8s.io");
+  EXPECT_EQ(status.error_code(), StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), HasSubstr("another namespace"));
+}
+
+TEST_F(ServerTest, AClientThatGoesAwayEndsItsPrepare) {
+  grpc::ClientContext context;
+  std::future<grpc::Status> pending = PrepareForever(context);
+  context.TryCancel();
+  EXPECT_EQ(pending.get().error_code(), StatusCode::CANCELLED);
+  snapshots_v1::StatSnapshotResponse stat;
+  EXPECT_EQ(Stat("waiting", &stat).error_code(), StatusCode::NOT_FOUND);
+}
+
+TEST_F(ServerTest, StopAnswersUnavailableSoonAndTakesTheSocketAway) {
+  grpc::ClientContext context;
+  std::future<grpc::Status> pending = PrepareForever(context);
+  const absl::Time start = absl::Now();
+  server_->Stop(absl::Seconds(30));
+  EXPECT_LT(absl::Now() - start, absl::Seconds(10));
+  EXPECT_EQ(pending.get().error_code(), StatusCode::UNAVAILABLE);
+  EXPECT_FALSE(std::filesystem::exists(path_));
+  snapshots_v1::StatSnapshotResponse stat;
+  EXPECT_EQ(Stat("waiting", &stat).error_code(), StatusCode::UNAVAILABLE);
+}
+
+TEST_F(ServerTest, AnUnknownFieldOrALargeMessageIsNoTrouble) {
+  snapshots_v1::PrepareSnapshotRequest request;
+  request.set_snapshotter("sluice");
+  request.set_key("large");
+  for (int i = 0; i < 1500; ++i) {
+    (*request.mutable_labels())["containerd.io/snapshot/" + std::to_string(i)] = std::string(4000, 'v');
+  }
+  request.GetReflection()->MutableUnknownFields(&request)->AddVarint(99, 1);
+  ASSERT_GT(request.ByteSizeLong(), 5u << 20);  // more than gRPC's default
+  snapshots_v1::PrepareSnapshotResponse response;
+  EXPECT_TRUE(Call(&snapshots_v1::Snapshots::Stub::Prepare, request, &response).ok());
+  EXPECT_EQ(snapshotter_->Stat("sluice", "large")->labels.size(), 1500u);
+}
+
+}  // namespace
+}  // namespace sluice

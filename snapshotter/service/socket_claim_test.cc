@@ -1,0 +1,100 @@
+#include "snapshotter/service/socket_claim.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "gtest/gtest.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_dir.h"
+
+namespace sluice {
+namespace {
+
+using testing::StatusIs;
+
+class SocketClaimTest : public ::testing::Test {
+ protected:
+  // A socket that listens at `path`.
+  static UniqueFd Listen(const std::string& path) {
+    UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    EXPECT_EQ(bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+    EXPECT_EQ(listen(fd.get(), 1), 0);
+    return fd;
+  }
+  bool Exists(const std::string& path) { return std::filesystem::exists(std::filesystem::symlink_status(path)); }
+
+  testing::TempDir dir_;
+  const std::string path_ = dir_.At("run/s.sock");
+};
+
+TEST_F(SocketClaimTest, PublishesAPrivateSocketAndTakesItAway) {
+  {
+    ASSERT_OK_AND_ASSIGN(const auto claim, SocketClaim::Take(path_));
+    const UniqueFd listening = Listen(claim->temporary_path());
+    EXPECT_FALSE(Exists(path_));
+    ASSERT_OK(claim->Publish());
+    EXPECT_FALSE(Exists(claim->temporary_path()));
+    struct stat info;
+    ASSERT_EQ(stat(path_.c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode, static_cast<mode_t>(S_IFSOCK | 0600));
+  }
+  EXPECT_FALSE(Exists(path_));
+  EXPECT_OK(SocketClaim::Take(path_));
+}
+
+TEST_F(SocketClaimTest, OnlyOneHasTheLock) {
+  ASSERT_OK_AND_ASSIGN(const auto claim, SocketClaim::Take(path_));
+  EXPECT_THAT(SocketClaim::Take(path_),
+              StatusIs(absl::StatusCode::kFailedPrecondition, "address: " + path_ + ": is served by another process"));
+}
+
+TEST_F(SocketClaimTest, ALiveSocketOfAnotherProgramIsRefusedAndStays) {
+  std::filesystem::create_directory(dir_.At("run"));
+  const UniqueFd listening = Listen(path_);
+  EXPECT_THAT(SocketClaim::Take(path_), StatusIs(absl::StatusCode::kFailedPrecondition, "by another program"));
+  EXPECT_TRUE(Exists(path_));
+}
+
+TEST_F(SocketClaimTest, AStaleSocketIsReplaced) {
+  std::filesystem::create_directory(dir_.At("run"));
+  Listen(path_).Reset();
+  ASSERT_TRUE(Exists(path_));
+  ASSERT_OK_AND_ASSIGN(const auto claim, SocketClaim::Take(path_));
+  const UniqueFd listening = Listen(claim->temporary_path());
+  EXPECT_OK(claim->Publish());
+}
+
+TEST_F(SocketClaimTest, SomethingElseAtThePathIsRefusedAndStays) {
+  std::filesystem::create_directory(dir_.At("run"));
+  std::ofstream(path_) << "precious";
+  EXPECT_THAT(SocketClaim::Take(path_), StatusIs(absl::StatusCode::kFailedPrecondition, "is not a socket"));
+  EXPECT_TRUE(Exists(path_));
+}
+
+TEST_F(SocketClaimTest, ASocketThatIsNoLongerOursStays) {
+  {
+    ASSERT_OK_AND_ASSIGN(const auto claim, SocketClaim::Take(path_));
+    const UniqueFd listening = Listen(claim->temporary_path());
+    ASSERT_OK(claim->Publish());
+    std::filesystem::rename(path_, path_ + ".ours");  // keeps the inode number from being used again
+    std::ofstream(path_) << "another's";
+  }
+  EXPECT_TRUE(Exists(path_));
+}
+
+TEST_F(SocketClaimTest, BadPaths) {
+  const std::string longest(sizeof(sockaddr_un::sun_path) - 1, 'a');
+  EXPECT_THAT(SocketClaim::Take("/" + longest), StatusIs(absl::StatusCode::kInvalidArgument, "too long for a socket"));
+  EXPECT_THAT(SocketClaim::Take("run/s.sock"), StatusIs(absl::StatusCode::kInvalidArgument, "not an absolute path"));
+  EXPECT_THAT(SocketClaim::Take("/tmp/"), StatusIs(absl::StatusCode::kInvalidArgument, "not an absolute path"));
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,72 @@
+#include "snapshotter/snapshot_tree.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_dir.h"
+
+namespace sluice {
+namespace {
+
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+using testing::StatusIs;
+
+class SnapshotTreeTest : public ::testing::Test {
+ protected:
+  SnapshotTreeTest()
+      : layout_(PathLayout::ForRoot(dir_.At("a/b/root")).value()), tree_(SnapshotTree::Open(layout_).value()) {}
+
+  testing::TempDir dir_{testing::TempDir::Place::kMemory};
+  const PathLayout layout_;
+  std::unique_ptr<SnapshotTree> tree_;
+};
+
+TEST_F(SnapshotTreeTest, TheRootIsPrivateAndInUse) {
+  struct stat info;
+  ASSERT_EQ(stat(layout_.root().c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777, 0700u);
+  EXPECT_THAT(SnapshotTree::Open(layout_),
+              StatusIs(absl::StatusCode::kFailedPrecondition, layout_.root() + ": is in use by another"));
+  tree_.reset();
+  EXPECT_OK(SnapshotTree::Open(layout_));
+}
+
+TEST_F(SnapshotTreeTest, ARootThatIsAFileIsRefused) {
+  ASSERT_EQ(symlink("/etc/passwd", dir_.At("file").c_str()), 0);
+  EXPECT_FALSE(SnapshotTree::Open(PathLayout::ForRoot(dir_.At("file")).value()).ok());
+}
+
+TEST_F(SnapshotTreeTest, PublishTakesNoNumberTwice) {
+  ASSERT_OK(tree_->Publish(tree_->Stage(true).value(), 5));
+  EXPECT_TRUE(tree_->Exists(5));
+  EXPECT_THAT(tree_->Publish(tree_->Stage(true).value(), 5), StatusIs(absl::StatusCode::kAlreadyExists));
+  EXPECT_TRUE(tree_->Exists(5));
+  EXPECT_THAT(tree_->TrashNames().value(), SizeIs(1));
+}
+
+TEST_F(SnapshotTreeTest, DiscardTwiceIsSuccess) {
+  ASSERT_OK(tree_->Publish(tree_->Stage(true).value(), 5));
+  EXPECT_OK(tree_->Discard(5));
+  EXPECT_OK(tree_->Discard(5));
+  EXPECT_FALSE(tree_->Exists(5));
+  const auto names = tree_->TrashNames().value();
+  ASSERT_THAT(names, SizeIs(1));
+  EXPECT_OK(tree_->DeleteTrash(names[0], nullptr));
+  EXPECT_THAT(tree_->TrashNames().value(), IsEmpty());
+}
+
+TEST_F(SnapshotTreeTest, FsIsNotFollowedWhenItIsALink) {
+  std::filesystem::create_directory(layout_.SnapshotPath(7));
+  ASSERT_EQ(symlink("/etc", layout_.FsPath(7).c_str()), 0);
+  EXPECT_FALSE(tree_->Exists(7));
+  EXPECT_FALSE(tree_->OpenFs(7).ok());
+}
+
+}  // namespace
+}  // namespace sluice
