@@ -16,7 +16,7 @@ namespace sluice {
 struct ContentInfo {
   Digest digest;
   int64_t size = 0;
-  absl::Time updated_at;
+  absl::Time created_at;
   std::map<std::string, std::string> labels;
 };
 
@@ -31,9 +31,13 @@ class ContentStore {
  public:
   virtual ~ContentStore() = default;
 
-  // The manifests and indexes with their labels, newest updated first.
+  // The manifests and indexes with their labels, newest first.
   virtual absl::StatusOr<std::vector<ContentInfo>> ListManifests(const std::string& containerd_namespace,
                                                                  absl::Time deadline) = 0;
+
+  // When the content or its labels were last changed, as every pull does.
+  virtual absl::StatusOr<absl::Time> UpdatedAt(const std::string& containerd_namespace, const Digest& digest,
+                                               absl::Time deadline) = 0;
 
   // The whole document, verified. ResourceExhausted when it is larger than `max_bytes`; DataLoss when its digest
   // differs; NotFound.

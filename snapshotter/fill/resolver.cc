@@ -43,11 +43,14 @@ std::vector<Digest> TargetsOf(const Digest& manifest, const std::vector<ContentI
   return targets;
 }
 
-// The hinted manifest first; else as they came, newest first.
-void PutHintedFirst(const std::optional<Digest>& hinted, std::vector<ContentInfo>& manifests) {
-  if (!hinted.has_value()) return;
-  std::stable_partition(manifests.begin(), manifests.end(),
-                        [&](const ContentInfo& manifest) { return manifest.digest == *hinted; });
+// The places of `chosen` and of the other manifests with its config.
+std::vector<size_t> SameConfig(const std::vector<ContentInfo>& manifests, size_t chosen) {
+  std::vector<size_t> places = {chosen};
+  const std::optional<Digest> config_digest = ConfigDigest(manifests[chosen]);
+  for (size_t i = 0; i < manifests.size(); ++i) {
+    if (i != chosen && ConfigDigest(manifests[i]) == config_digest) places.push_back(i);
+  }
+  return places;
 }
 
 absl::StatusOr<std::vector<Descriptor>> ParseLayers(const std::string& document, const Digest& config_digest,
@@ -118,29 +121,61 @@ absl::StatusOr<std::shared_ptr<const Plan>> Resolver::PlanFromContentStore(const
   const std::string& containerd_namespace = request.containerd_namespace;
   auto manifests = content_store_->ListManifests(containerd_namespace, deadline);
   if (!manifests.ok()) return manifests.status();
-  PutHintedFirst(hints.manifest_digest, *manifests);
 
   absl::Status unreadable;
-  for (size_t i = 0; i < manifests->size(); ++i) {
-    const std::optional<Digest> config_digest = ConfigDigest((*manifests)[i]);
-    if (!config_digest.has_value()) continue;
-    auto chain = ReadChain(containerd_namespace, *config_digest, deadline);
-    if (absl::IsDeadlineExceeded(chain.status()) || absl::IsUnavailable(chain.status())) return chain.status();
-    if (!chain.ok()) unreadable.Update(chain.status());
-    if (!chain.ok() || *chain == nullptr || !absl::c_linear_search((*chain)->chain_ids, request.ref)) continue;
-
-    auto plan = MakePlan(containerd_namespace, *manifests, i, **chain, hints, deadline);
-    if (!plan.ok()) {
-      unreadable.Update(plan.status());
-      continue;
+  ASSIGN_OR_RETURN(std::vector<Match> matches, FindMatches(request, *manifests, deadline, unreadable));
+  RankMatches(request, hints, *manifests, deadline, matches);
+  for (const Match& match : matches) {
+    auto plan = MakePlan(containerd_namespace, *manifests, match.manifest, *match.chain, hints, deadline);
+    if (plan.ok()) {
+      auto shared = std::make_shared<const Plan>(*std::move(plan));
+      Remember(containerd_namespace, shared);
+      return shared;
     }
-    auto shared = std::make_shared<const Plan>(*std::move(plan));
-    Remember(containerd_namespace, shared);
-    return shared;
+    unreadable.Update(plan.status());
   }
   return absl::NotFoundError(absl::StrCat("no image in containerd's content store (namespace ", containerd_namespace,
                                           ") has the chain ", request.ref.ToString(),
                                           unreadable.ok() ? "" : absl::StrCat(" (", unreadable.message(), ")")));
+}
+
+absl::StatusOr<std::vector<Resolver::Match>> Resolver::FindMatches(const LayerRequest& request,
+                                                                   const std::vector<ContentInfo>& manifests,
+                                                                   absl::Time deadline, absl::Status& unreadable) {
+  std::vector<Match> matches;
+  for (size_t i = 0; i < manifests.size(); ++i) {
+    const std::optional<Digest> config_digest = ConfigDigest(manifests[i]);
+    if (!config_digest.has_value()) continue;
+    auto chain = ReadChain(request.containerd_namespace, *config_digest, deadline);
+    if (absl::IsDeadlineExceeded(chain.status()) || absl::IsUnavailable(chain.status())) {
+      if (matches.empty()) return chain.status();
+      break;
+    }
+    if (!chain.ok()) {
+      unreadable.Update(chain.status());
+    } else if (*chain != nullptr && absl::c_linear_search((*chain)->chain_ids, request.ref)) {
+      matches.push_back({.manifest = i, .chain = *std::move(chain)});
+    }
+  }
+  return matches;
+}
+
+void Resolver::RankMatches(const LayerRequest& request, const LayerHints& hints,
+                           const std::vector<ContentInfo>& manifests, absl::Time deadline,
+                           std::vector<Match>& matches) {
+  if (matches.size() < 2) return;
+  std::vector<std::pair<absl::Time, Match>> ranked;
+  for (Match& match : matches) {
+    const Digest& digest = manifests[match.manifest].digest;
+    absl::Time time = absl::InfiniteFuture();
+    if (hints.manifest_digest != digest) {
+      time = content_store_->UpdatedAt(request.containerd_namespace, digest, deadline)
+                 .value_or(manifests[match.manifest].created_at);
+    }
+    ranked.emplace_back(time, std::move(match));
+  }
+  absl::c_stable_sort(ranked, [](const auto& a, const auto& b) { return a.first > b.first; });
+  for (size_t i = 0; i < matches.size(); ++i) matches[i] = std::move(ranked[i].second);
 }
 
 absl::StatusOr<std::shared_ptr<const Resolver::ImageChain>> Resolver::ReadChain(const std::string& containerd_namespace,
@@ -175,8 +210,8 @@ absl::StatusOr<Plan> Resolver::MakePlan(const std::string& containerd_namespace,
   const Digest config_digest = *ConfigDigest(manifests[chosen]);
   size_t used = 0;
   absl::Status first_error;
-  for (size_t i = chosen; i < manifests.size() && used < kMaxManifestsPerConfig; ++i) {
-    if (ConfigDigest(manifests[i]) != config_digest) continue;
+  for (size_t i : SameConfig(manifests, chosen)) {
+    if (used == kMaxManifestsPerConfig) break;
     auto document =
         content_store_->ReadDocument(containerd_namespace, manifests[i].digest, kMaxManifestBytes, deadline);
     auto layers = document.ok() ? ParseLayers(*document, config_digest, plan.layers.size())

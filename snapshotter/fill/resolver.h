@@ -23,7 +23,7 @@ namespace sluice {
 // config there, with their labels, before its first Prepare. A config commits to its chainIDs, so the one that gives
 // the ref proves which diffID is meant. Labels only order the search; without a config in sight they are a last resort.
 //
-// Thread-safe. A call takes milliseconds (a List, and a Read per document not seen before) and at most kTimeout.
+// Thread-safe. A call takes milliseconds (a List, and a Read per config not seen before) and at most kTimeout.
 class Resolver {
  public:
   static constexpr absl::Duration kTimeout = absl::Seconds(2);
@@ -47,8 +47,20 @@ class Resolver {
   };
   using PlanKey = std::pair<std::string, Digest>;  // namespace, ref
 
+  // An image whose chain has the wanted layer.
+  struct Match {
+    size_t manifest;  // its place in the list
+    std::shared_ptr<const ImageChain> chain;
+  };
+
   absl::StatusOr<std::shared_ptr<const Plan>> PlanFromContentStore(const LayerRequest& request,
                                                                    const LayerHints& hints);
+  // All of them; an error if containerd stops answering before there is one. `unreadable` gets what else went wrong.
+  absl::StatusOr<std::vector<Match>> FindMatches(const LayerRequest& request, const std::vector<ContentInfo>& manifests,
+                                                 absl::Time deadline, absl::Status& unreadable);
+  // Puts the image that is being pulled first: the one that a label names, else the one touched last.
+  void RankMatches(const LayerRequest& request, const LayerHints& hints, const std::vector<ContentInfo>& manifests,
+                   absl::Time deadline, std::vector<Match>& matches);
   // Null for a config that is none (an artifact's), which is then remembered as such.
   absl::StatusOr<std::shared_ptr<const ImageChain>> ReadChain(const std::string& containerd_namespace,
                                                               const Digest& config_digest, absl::Time deadline);
@@ -62,7 +74,7 @@ class Resolver {
 
   Mutex mutex_;
   // By config digest. Immutable facts: a config is verified against its digest.
-  LruMap<Digest, std::shared_ptr<const ImageChain>> chains_ SLUICE_GUARDED_BY(mutex_){512};
+  LruMap<Digest, std::shared_ptr<const ImageChain>> chains_ SLUICE_GUARDED_BY(mutex_){4096};
   LruMap<PlanKey, RememberedPlan> plans_ SLUICE_GUARDED_BY(mutex_){4096};
 };
 

@@ -74,6 +74,11 @@ class ContainerdDouble : public ContentStore {
     return manifests;
   }
 
+  absl::StatusOr<absl::Time> UpdatedAt(const std::string&, const Digest& digest, absl::Time) override {
+    auto touched = updated.find(digest);
+    return touched == updated.end() ? absl::UnixEpoch() : touched->second;
+  }
+
   absl::StatusOr<std::string> ReadDocument(const std::string&, const Digest& digest, int64_t max_bytes,
                                            absl::Time) override {
     ++reads;
@@ -88,6 +93,7 @@ class ContainerdDouble : public ContentStore {
   std::vector<ContentInfo> manifests;
   std::map<Digest, std::string> documents;
   std::vector<ImageRecord> images;
+  std::map<Digest, absl::Time> updated;
   absl::Status failure;
   int lists = 0;
   int reads = 0;
@@ -150,6 +156,15 @@ TEST_F(ResolverTest, NewestImageWins) {
   containerd_.Add({1, 3}, "new");
   ASSERT_OK_AND_ASSIGN(const Plan plan, resolver_.Resolve(Wanting({1})));
   EXPECT_EQ(plan.layers[1].diff_id, DiffId(3));
+}
+
+TEST_F(ResolverTest, OldImageThatIsPulledAgainWins) {
+  const ContainerdDouble::Image old_image = containerd_.Add({1, 2}, "old");
+  const ContainerdDouble::Image new_image = containerd_.Add({1, 3}, "new");
+  containerd_.updated = {{new_image.manifest, absl::FromUnixSeconds(100)},
+                         {old_image.manifest, absl::FromUnixSeconds(200)}};
+  ASSERT_OK_AND_ASSIGN(const Plan plan, resolver_.Resolve(Wanting({1})));
+  EXPECT_EQ(plan.layers[1].diff_id, DiffId(2));
 }
 
 TEST_F(ResolverTest, HintedManifestGoesFirst) {

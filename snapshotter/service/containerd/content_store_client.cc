@@ -43,14 +43,27 @@ absl::StatusOr<std::vector<ContentInfo>> ContentStoreClient::ListManifests(const
       if (!digest.ok()) continue;  // another algorithm than ours
       manifests.push_back({.digest = *digest,
                            .size = info.size(),
-                           .updated_at = ToTime(info.updated_at()),
+                           .created_at = ToTime(info.created_at()),
                            .labels = {info.labels().begin(), info.labels().end()}});
     }
   }
   RETURN_IF_ERROR(FromGrpcStatus(stream->Finish(), "list content"));
+  // Not by updated_at: containerd leaves it out of a list.
   std::stable_sort(manifests.begin(), manifests.end(),
-                   [](const ContentInfo& a, const ContentInfo& b) { return a.updated_at > b.updated_at; });
+                   [](const ContentInfo& a, const ContentInfo& b) { return a.created_at > b.created_at; });
   return manifests;
+}
+
+absl::StatusOr<absl::Time> ContentStoreClient::UpdatedAt(const std::string& containerd_namespace, const Digest& digest,
+                                                         absl::Time deadline) {
+  grpc::ClientContext context;
+  PrepareCall(context, containerd_namespace, deadline);
+  content_v1::InfoRequest request;
+  request.set_digest(digest.ToString());
+  content_v1::InfoResponse response;
+  RETURN_IF_ERROR(
+      FromGrpcStatus(content_->Info(&context, request, &response), absl::StrCat("stat ", digest.ToString())));
+  return ToTime(response.info().updated_at());
 }
 
 absl::StatusOr<std::string> ContentStoreClient::ReadDocument(const std::string& containerd_namespace,

@@ -18,6 +18,8 @@ class ContentStoreClient : public ContentStore {
 
   absl::StatusOr<std::vector<ContentInfo>> ListManifests(const std::string& containerd_namespace,
                                                          absl::Time deadline) override;
+  absl::StatusOr<absl::Time> UpdatedAt(const std::string& containerd_namespace, const Digest& digest,
+                                       absl::Time deadline) override;
   absl::StatusOr<std::string> ReadDocument(const std::string& containerd_namespace, const Digest& digest,
                                            int64_t max_bytes, absl::Time deadline) override;
   absl::StatusOr<std::vector<ImageRecord>> ListImages(const std::string& containerd_namespace,

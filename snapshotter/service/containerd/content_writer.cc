@@ -46,6 +46,9 @@ class Upload {
 
   grpc::Status Finish() {
     stream_->WritesDone();
+    // containerd answers a commit twice; Finish() would wait for ever for the second answer to be read.
+    while (stream_->Read(&response_)) {
+    }
     return stream_->Finish();
   }
 
