@@ -29,7 +29,7 @@ absl::StatusOr<std::string> NormalizeEntryName(absl::string_view name, int64_t m
     path.append(component.data(), component.size());
     if (++depth > max_depth) {
       return absl::InvalidArgumentError(
-          absl::StrCat("entry ", PrintableName(name), ": more than ", max_depth, " path components"));
+          absl::StrCat("entry ", PrintableName(name), ": more than ", max_depth, " path components (max_depth)"));
     }
   }
   return path;

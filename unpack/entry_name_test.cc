@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "absl/strings/match.h"
+
 namespace sluice {
 namespace {
 
@@ -42,13 +44,14 @@ TEST(EntryNameTest, Normalizes) {
 TEST(EntryNameTest, NulIsRefused) {
   const auto got = NormalizeEntryName(absl::string_view("a\0b", 3), 16);
   EXPECT_EQ(got.status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(got.status().message(), "entry a\\x00b: the name contains a NUL byte");
+  EXPECT_TRUE(absl::StrContains(got.status().message(), "the name contains a NUL byte"));
 }
 
 TEST(EntryNameTest, DepthIsBounded) {
   EXPECT_TRUE(NormalizeEntryName("a/b/c", 3).ok());
   EXPECT_TRUE(NormalizeEntryName("a/../a/../a/b/c", 3).ok());
-  EXPECT_EQ(NormalizeEntryName("a/b/c/d", 3).status().message(), "entry a/b/c/d: more than 3 path components");
+  EXPECT_EQ(NormalizeEntryName("a/b/c/d", 3).status(),
+            absl::InvalidArgumentError("entry a/b/c/d: more than 3 path components (max_depth)"));
 }
 
 TEST(EntryNameTest, SplitAndJoin) {
