@@ -221,6 +221,22 @@ TEST_F(ServerTest, StopAnswersUnavailableSoonAndTakesTheSocketAway) {
   EXPECT_EQ(Stat("waiting", &stat).error_code(), StatusCode::UNAVAILABLE);
 }
 
+TEST_F(ServerTest, RefusesEveryCallForAsLongAsItIsTold) {
+  ASSERT_TRUE(Prepare("before").ok());
+  EXPECT_TRUE(service_->Refuse(absl::FailedPreconditionError("another containerd")));
+  EXPECT_FALSE(service_->Refuse(absl::FailedPreconditionError("another containerd")));
+  snapshots_v1::StatSnapshotResponse stat;
+  for (const grpc::Status& status : {Prepare("key"), Stat("before", &stat), Commit("name", "before")}) {
+    EXPECT_EQ(status.error_code(), StatusCode::FAILED_PRECONDITION);
+    EXPECT_EQ(status.error_message(), "another containerd");
+  }
+  grpc::ClientContext context;
+  const auto stream = stub_->List(&context, snapshots_v1::ListSnapshotsRequest());
+  EXPECT_EQ(stream->Finish().error_code(), StatusCode::FAILED_PRECONDITION);
+  EXPECT_TRUE(service_->Refuse(absl::OkStatus()));
+  EXPECT_TRUE(Stat("before", &stat).ok());
+}
+
 TEST_F(ServerTest, AnUnknownFieldOrALargeMessageIsNoTrouble) {
   snapshots_v1::PrepareSnapshotRequest request;
   request.set_snapshotter("sluice");

@@ -58,8 +58,8 @@ class SnapshotsService::UnaryCall : public grpc::ServerUnaryReactor {
 template <typename Work>
 grpc::ServerUnaryReactor* SnapshotsService::RunOn(WorkerPool& pool, Work work) {
   auto* call = new UnaryCall;
-  if (draining_) {
-    call->End(ShuttingDownError());
+  if (const absl::Status admission = Admission(); !admission.ok()) {
+    call->End(admission);
     return call;
   }
   pool.Submit([call, work = std::move(work)]() mutable { call->End(work(call->cancellation())); });
@@ -113,8 +113,23 @@ class SnapshotsService::ListReactor : public grpc::ServerWriteReactor<snapshots_
 };
 
 void SnapshotsService::Drain() {
-  draining_ = true;
+  {
+    const MutexLock lock(mutex_);
+    draining_ = true;
+  }
   parts_.snapshotter->Shutdown();
+}
+
+bool SnapshotsService::Refuse(const absl::Status& reason) {
+  const MutexLock lock(mutex_);
+  if (refusal_ == reason) return false;
+  refusal_ = reason;
+  return true;
+}
+
+absl::Status SnapshotsService::Admission() {
+  const MutexLock lock(mutex_);
+  return draining_ ? ShuttingDownError() : refusal_;
 }
 
 grpc::ServerUnaryReactor* SnapshotsService::Prepare(grpc::CallbackServerContext* context,
@@ -123,9 +138,10 @@ grpc::ServerUnaryReactor* SnapshotsService::Prepare(grpc::CallbackServerContext*
   Trace("prepare", request->snapshotter(), request->key());
   auto* reactor = new PrepareReactor(response);
   const std::shared_ptr<PendingPrepare> call = reactor->call();
-  const absl::Status refused = draining_ ? ShuttingDownError() : CheckNamespace(*context, request->key());
-  if (!refused.ok()) {
-    call->Answer(refused);
+  absl::Status admission = Admission();
+  if (admission.ok()) admission = CheckNamespace(*context, request->key());
+  if (!admission.ok()) {
+    call->Answer(admission);
     return reactor;
   }
   parts_.quick->Submit([this, call, prepare = ToPrepareRequest(*request)]() mutable {
@@ -208,8 +224,8 @@ grpc::ServerWriteReactor<snapshots_v1::ListSnapshotsResponse>* SnapshotsService:
     grpc::CallbackServerContext*, const snapshots_v1::ListSnapshotsRequest* request) {
   Trace("list", request->snapshotter(), "");
   auto* reactor = new ListReactor;
-  if (draining_) {
-    reactor->Start(ShuttingDownError());
+  if (const absl::Status admission = Admission(); !admission.ok()) {
+    reactor->Start(admission);
     return reactor;
   }
   parts_.quick->Submit([this, reactor, request] {

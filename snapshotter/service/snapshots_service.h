@@ -2,8 +2,8 @@
 // taken here.
 #pragma once
 
-#include <atomic>
-
+#include "absl/status/status.h"
+#include "base/mutex.h"
 #include "containerd/services/snapshots/v1/snapshots.grpc.pb.h"
 #include "snapshotter/fill/worker_pool.h"
 #include "snapshotter/snapshotter.h"
@@ -27,6 +27,12 @@ class SnapshotsService final : public snapshots_v1::Snapshots::CallbackService {
 
   // From now on every call is answered Unavailable, and the Prepares that wait are too.
   void Drain();
+
+  // Until it is called again every call is answered `reason`, unless that is OK. True if this is news.
+  bool Refuse(const absl::Status& reason);
+
+  // Whether a call may begin now.
+  absl::Status Admission();
 
   grpc::ServerUnaryReactor* Prepare(grpc::CallbackServerContext* context,
                                     const snapshots_v1::PrepareSnapshotRequest* request,
@@ -63,7 +69,9 @@ class SnapshotsService final : public snapshots_v1::Snapshots::CallbackService {
   grpc::ServerUnaryReactor* RunOn(WorkerPool& pool, Work work);
 
   const ServiceParts parts_;
-  std::atomic<bool> draining_{false};
+  Mutex mutex_;
+  absl::Status refusal_ SLUICE_GUARDED_BY(mutex_);
+  bool draining_ SLUICE_GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace sluice

@@ -1,0 +1,173 @@
+#include "cmd/daemon.h"
+
+#include <unistd.h>
+
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "cmd/version.h"
+#include "glog/logging.h"
+#include "grpcpp/channel.h"
+#include "registry/locality.h"
+#include "registry/store/store.h"
+#include "snapshotter/fill/image_layer_provider.h"
+#include "snapshotter/fill/worker_pool.h"
+#include "snapshotter/janitor.h"
+#include "snapshotter/layer_store.h"
+#include "snapshotter/metadata/metadata_store.h"
+#include "snapshotter/path_layout.h"
+#include "snapshotter/recovery.h"
+#include "snapshotter/root_probe.h"
+#include "snapshotter/service/containerd/connection.h"
+#include "snapshotter/service/containerd/content_store_client.h"
+#include "snapshotter/service/peer_guard.h"
+#include "snapshotter/service/server.h"
+#include "snapshotter/service/snapshots_service.h"
+#include "snapshotter/snapshot_tree.h"
+#include "snapshotter/snapshotter.h"
+
+namespace sluice {
+namespace {
+
+constexpr int kQuickThreads = 4;
+constexpr int kWalkThreads = 2;
+constexpr int kCleanupThreads = 1;
+constexpr absl::Duration kDrainLimit = absl::Seconds(5);
+
+// Known hosts are those that the configuration names with or without a port, but for patterns.
+std::vector<std::string> KnownHosts(const Config& config) {
+  std::vector<std::string> hosts;
+  const auto add = [&hosts](const std::vector<std::string>& names) {
+    for (const std::string& name : names) {
+      if (name.find_first_of("*/") == std::string::npos) hosts.push_back(name);
+    }
+  };
+  add(config.registry.local_registries);
+  for (const StoreConfig& store : config.stores) add(store.registries);
+  return hosts;
+}
+
+absl::StatusOr<LayerProviderOptions> ProviderOptions(const Config& config) {
+  LayerProviderOptions options;
+  for (const StoreConfig& store : config.stores) {
+    options.stores.push_back(MakeOciLayoutStore(store.path, store.path, store.registries));
+  }
+  absl::StatusOr<LocalityRules> locality = LocalityRules::Create(config.registry.local_registries);
+  if (!locality.ok()) return Annotate(locality.status(), "config: registry.local_registries");
+  options.locality = *std::move(locality);
+  options.known_hosts = KnownHosts(config);
+  options.workers = static_cast<int>(config.unpack.workers);
+  return options;
+}
+
+}  // namespace
+
+// In the order in which they are made.
+struct Daemon::Parts {
+  ~Parts();
+
+  std::unique_ptr<SocketClaim> claim;
+  std::unique_ptr<SnapshotTree> tree;
+  std::unique_ptr<MetadataStore> metadata;
+  std::unique_ptr<LayerStore> layers;
+  std::unique_ptr<Janitor> janitor;
+  std::shared_ptr<grpc::Channel> containerd;
+  std::unique_ptr<ContentStoreClient> content_store;
+  std::unique_ptr<WorkerPool> quick;
+  std::unique_ptr<WorkerPool> walks;
+  std::unique_ptr<WorkerPool> cleanup;
+  std::unique_ptr<LayerProvider> provider;
+  std::unique_ptr<Snapshotter> snapshotter;
+  std::unique_ptr<SnapshotsService> service;
+  std::unique_ptr<PeerGuard> guard;
+  std::unique_ptr<Server> server;
+
+  absl::Status OpenState(const DaemonOptions& options);
+  absl::Status OpenProvider(const Config& config);
+  absl::Status Serve(const DaemonOptions& options);
+};
+
+absl::Status Daemon::Parts::OpenState(const DaemonOptions& options) {
+  ASSIGN_OR_RETURN(PathLayout layout, PathLayout::ForRoot(options.root));
+  ASSIGN_OR_RETURN(tree, SnapshotTree::Open(std::move(layout)));
+  ASSIGN_OR_RETURN(const RootProbeReport probe, ProbeRoot(tree->root_fd(), tree->layout().root()));
+  for (const std::string& warning : probe.warnings) LOG(WARNING) << "root: " << warning;
+
+  ASSIGN_OR_RETURN(metadata, MetadataStore::Open(tree->layout().DatabasePath()));
+  LayerStoreOptions layer_options;
+  layer_options.sync_before_publish = options.config.unpack.sync_on_commit;
+  ASSIGN_OR_RETURN(layers, LayerStore::Open(*tree, *metadata, std::move(layer_options)));
+  ASSIGN_OR_RETURN(const RecoveryReport report, Recover(*tree, *metadata, *layers));
+  LOG(INFO) << "root " << tree->layout().root() << ": discarded " << report.discarded_directories
+            << " directories without a row; missing " << report.missing_directories << " of snapshots, "
+            << report.discarded_layers << " of layers nobody uses";
+  janitor = std::make_unique<Janitor>(*tree, *layers);
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::Parts::OpenProvider(const Config& config) {
+  ASSIGN_OR_RETURN(LayerProviderOptions options, ProviderOptions(config));
+  containerd = OpenContainerdChannel(config.containerd.address);
+  content_store = std::make_unique<ContentStoreClient>(containerd);
+  options.content_store = content_store.get();
+  options.directories = layers.get();
+  provider = MakeLayerProvider(std::move(options));
+  return absl::OkStatus();
+}
+
+absl::Status Daemon::Parts::Serve(const DaemonOptions& options) {
+  quick = std::make_unique<WorkerPool>(kQuickThreads);
+  walks = std::make_unique<WorkerPool>(kWalkThreads);
+  cleanup = std::make_unique<WorkerPool>(kCleanupThreads);
+  SnapshotterParts parts;
+  parts.tree = tree.get();
+  parts.metadata = metadata.get();
+  parts.layers = layers.get();
+  parts.janitor = janitor.get();
+  parts.provider = provider.get();
+  parts.quick = quick.get();
+  parts.walks = walks.get();
+  snapshotter = std::make_unique<Snapshotter>(parts);
+  service =
+      std::make_unique<SnapshotsService>(ServiceParts{snapshotter.get(), quick.get(), walks.get(), cleanup.get()});
+  guard = std::make_unique<PeerGuard>(containerd, *metadata, *service,
+                                      PeerGuardOptions{options.config.containerd.address, options.root});
+  ASSIGN_OR_RETURN(server, Server::Start(std::move(claim), *service));
+  return absl::OkStatus();
+}
+
+// First no calls, then no work for them, then the state.
+Daemon::Parts::~Parts() {
+  if (server != nullptr) server->Stop(kDrainLimit);
+  guard.reset();
+  if (snapshotter != nullptr) snapshotter->Shutdown();
+  provider.reset();
+  cleanup.reset();
+  walks.reset();
+  quick.reset();
+  if (layers == nullptr) return;
+  if (const absl::Status status = layers->SyncPublished(); !status.ok()) LOG(WARNING) << "stop: " << status.message();
+}
+
+Daemon::Daemon(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Create(const DaemonOptions& options) {
+  if (geteuid() != 0) {
+    return absl::PermissionDeniedError(
+        "must run as root: containerd's snapshots need owners, devices and trusted xattrs");
+  }
+  auto parts = std::make_unique<Parts>();
+  ASSIGN_OR_RETURN(parts->claim, SocketClaim::Take(options.address));
+  RETURN_IF_ERROR(parts->OpenState(options));
+  RETURN_IF_ERROR(parts->OpenProvider(options.config));
+  RETURN_IF_ERROR(parts->Serve(options));
+  LOG(INFO) << "containerd-sluice-grpc " << kVersion << " serves " << options.address;
+  return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
+}
+
+Daemon::~Daemon() = default;
+
+}  // namespace sluice

@@ -1,0 +1,41 @@
+// Keeps a root to the one containerd that it began with (DESIGN §5): the garbage collector of another one would remove
+// every layer that it does not know.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/time/time.h"
+#include "grpcpp/channel.h"
+#include "snapshotter/background_loop.h"
+#include "snapshotter/metadata/metadata_store.h"
+#include "snapshotter/service/snapshots_service.h"
+
+namespace sluice {
+
+struct PeerGuardOptions {
+  std::string address;  // of containerd, for messages
+  std::string root;     // likewise
+};
+
+// In the background, as soon as containerd answers at the address: its UUID is stored in the metadata, or compared with
+// the one stored there. While another one answers, the service refuses all calls. Until one answers it serves.
+class PeerGuard {
+ public:
+  // `metadata` and `service` are borrowed.
+  PeerGuard(std::shared_ptr<grpc::Channel> channel, MetadataStore& metadata, SnapshotsService& service,
+            PeerGuardOptions options);
+
+ private:
+  void Round();
+  absl::Status Compare(const std::string& uuid);
+
+  const std::shared_ptr<grpc::Channel> channel_;
+  MetadataStore& metadata_;
+  SnapshotsService& service_;
+  const PeerGuardOptions options_;
+  absl::Time next_look_ = absl::InfinitePast();  // of the loop's thread
+  BackgroundLoop loop_;
+};
+
+}  // namespace sluice
