@@ -14,6 +14,7 @@
 #include "base/cancellation.h"
 #include "cmd/verb.h"
 #include "cmd/verb_inspect.h"
+#include "cmd/verb_pull.h"
 #include "cmd/verb_unpack.h"
 #include "cmd/version.h"
 
@@ -67,6 +68,7 @@ int Run(int argc, char** argv) {
   VerbRun run;
   AddUnpackVerb(app, run);
   AddInspectVerb(app, run);
+  AddPullVerb(app, run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {

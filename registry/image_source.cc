@@ -66,7 +66,13 @@ class ImageSource::Resolution {
     if (depth > kMaxDepth) return absl::InvalidArgumentError(absl::StrCat("indexes nested deeper than ", kMaxDepth));
     absl::StatusOr<std::variant<Manifest, Index>> parsed = ParseManifestOrIndex(document.bytes);
     if (!parsed.ok()) return Annotate(parsed.status(), document.descriptor.digest.ToString());
-    if (std::holds_alternative<Index>(*parsed)) return EnterIndex(std::get<Index>(*parsed), depth);
+    if (std::holds_alternative<Index>(*parsed)) {
+      const Index& index = std::get<Index>(*parsed);
+      ASSIGN_OR_RETURN(ResolvedImage image, EnterIndex(index, depth));
+      document.descriptor.media_type = index.media_type;
+      image.indexes.insert(image.indexes.begin(), {std::move(document.descriptor), std::move(document.bytes)});
+      return image;
+    }
     return Assemble(std::move(document), std::get<Manifest>(*std::move(parsed)), check_platform);
   }
 

@@ -28,8 +28,15 @@ struct ResolvedLayer {
   Digest diff_id;
 };
 
+struct ResolvedIndex {
+  Descriptor descriptor;
+  std::string bytes;
+};
+
 struct ResolvedImage {
   Reference reference;
+  // The indexes on the way from the reference to the manifest, outermost first; empty if it names the manifest itself.
+  std::vector<ResolvedIndex> indexes;
   Descriptor manifest;
   std::string manifest_bytes;
   Descriptor config;

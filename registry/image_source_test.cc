@@ -115,9 +115,13 @@ TEST_F(ImageSourceTest, ChoosesThePlatform) {
   const BuiltImage amd64 = layout_.WriteImage(Spec("amd64"));
   const BuiltImage arm64 = layout_.WriteImage(Spec("arm64", "arm64", "v8"));
   const BuiltImage v7 = layout_.WriteImage(Spec("v7", "arm", "v7"));
-  layout_.AddIndex({amd64, arm64, v7}, "1");
+  const Digest index = layout_.AddIndex({amd64, arm64, v7}, "1");
   const ImageSource source = Offline();
-  EXPECT_EQ(Resolve(source, "app:1", P("linux/amd64")).value().manifest.digest, amd64.manifest);
+  ASSERT_OK_AND_ASSIGN(const ResolvedImage chosen, Resolve(source, "app:1", P("linux/amd64")));
+  EXPECT_EQ(chosen.manifest.digest, amd64.manifest);
+  ASSERT_EQ(chosen.indexes.size(), 1u);
+  EXPECT_EQ(chosen.indexes[0].descriptor.digest, index);
+  EXPECT_EQ(Digest::Of(chosen.indexes[0].bytes), index);
   EXPECT_EQ(Resolve(source, "app:1", P("linux/arm64")).value().manifest.digest, arm64.manifest);
   EXPECT_EQ(Resolve(source, "app:1", P("linux/arm/v8")).value().manifest.digest, v7.manifest);
   EXPECT_THAT(Resolve(source, "app:1", P("linux/s390x")),
@@ -168,7 +172,10 @@ TEST_F(ImageSourceTest, WalksNestedIndexesWithinBounds) {
   for (int depth = 2; depth <= 4; ++depth) nested = nest(nlohmann::json::array({nested}));
   layout_.AddDescriptor(nested, "deep");
   layout_.AddDescriptor(nest(nlohmann::json::array({nested})), "deeper");
-  EXPECT_EQ(Resolve(Offline(), "app:deep", P("linux/amd64")).value().manifest.digest, amd64.manifest);
+  ASSERT_OK_AND_ASSIGN(const ResolvedImage deep, Resolve(Offline(), "app:deep", P("linux/amd64")));
+  EXPECT_EQ(deep.manifest.digest, amd64.manifest);
+  ASSERT_EQ(deep.indexes.size(), 4u);
+  EXPECT_EQ(deep.indexes[0].descriptor.digest.ToString(), nested["digest"]) << "outermost first";
   EXPECT_THAT(Resolve(Offline(), "app:deeper", P("linux/amd64")),
               StatusIs(absl::StatusCode::kInvalidArgument, "nested deeper than 4"));
 
