@@ -115,12 +115,18 @@ class Maker {
     ASSIGN_OR_RETURN(OpenDirectory* const existing, tree_.Open(path_));
     if (existing != nullptr) return Merge(*existing);
     ASSIGN_OR_RETURN(const bool exists, tree_.Stat(path_, attributes));
-    if (exists) RETURN_IF_ERROR(tree_.Remove(path_));
+    if (exists) {
+      RETURN_IF_ERROR(tree_.Remove(path_));
+      // What is below was hidden by what was here, and a new directory brings nothing of it back.
+      ASSIGN_OR_RETURN(PendingDirectory* const pending, tree_.pending().Ensure(path_));
+      pending->opaque = true;
+    }
     return tree_.MakeDirectory(path_, entry_.metadata).status();
   }
 
   absl::Status Merge(OpenDirectory& directory) {
     if (PendingDirectory* const pending = tree_.pending().Find(path_); pending != nullptr) pending->implied = false;
+    RETURN_IF_ERROR(RemoveOtherXattrs(directory.fd.get(), entry_.metadata, path_));
     return tree_.SetDirectoryMetadata(directory, entry_.metadata);
   }
 

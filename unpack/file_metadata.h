@@ -21,6 +21,8 @@ struct ExtendedAttribute {
   std::string value;  // bytes, may be empty
 };
 
+// The default is what a directory gets that nobody describes: 0755, root's, of 1970, so that a layer always unpacks to
+// the same tree.
 struct FileMetadata {
   mode_t mode = 0755;  // permission bits with setuid, setgid and sticky; not the type
   uid_t uid = 0;

@@ -12,7 +12,9 @@ absl::Status FlatBelow::HideName(absl::string_view directory, absl::string_view 
   // What goes may be open.
   RETURN_IF_ERROR(tree_.Flush());
   ASSIGN_OR_RETURN(const OpenDirectory* const parent, tree_.Open(directory));
-  return RemoveTreeAt(parent->fd.get(), name);
+  RETURN_IF_ERROR(RemoveTreeAt(parent->fd.get(), name));
+  // Whoever looks at the directory next is to see its own times.
+  return tree_.Flush();
 }
 
 absl::Status FlatBelow::HideContent(absl::string_view directory) {
@@ -26,7 +28,7 @@ absl::Status FlatBelow::HideContent(absl::string_view directory) {
       any = true;
       RETURN_IF_ERROR(RemoveTreeAt(opened->fd.get(), entry.name));
     }
-    if (!any) return absl::OkStatus();
+    if (!any) return tree_.Flush();
   }
 }
 

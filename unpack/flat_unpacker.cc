@@ -155,6 +155,7 @@ class FlatUnpacking {
     }
     RETURN_IF_ERROR(layer.directories().Flush());
     RETURN_IF_ERROR(TreeMerge(layer.directories(), tree_, interruption_).Run());
+    RETURN_IF_ERROR(tree_.Flush());
     RETURN_IF_ERROR(layer.directories().Flush());
     return RemoveTreeAt(staging_fd_.get(), absl::StrCat(index));
   }

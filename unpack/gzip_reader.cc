@@ -1,8 +1,10 @@
 #include "unpack/gzip_reader.h"
 
+#include <isa-l/crc.h>
 #include <isa-l/igzip_lib.h>
 
 #include <algorithm>
+#include <array>
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
@@ -84,12 +86,64 @@ absl::StatusOr<bool> GzipReader::NextMember() {
     ended_ = true;
     return false;
   }
-  // Keeps next_in and next_out: the next member's bytes may be in the input already.
+  RETURN_IF_ERROR(ReadHeader());
+  // Keeps next_in and next_out: the member's bytes may be in the input already.
   isal_inflate_reset(state_.get());
-  state_->crc_flag = ISAL_GZIP;
+  state_->crc_flag = ISAL_GZIP_NO_HDR_VER;
   in_member_ = true;
   any_member_ = true;
   return true;
+}
+
+// Read here and not by ISA-L, which does not know headers with a checksum of their own and reserved flags for what they
+// are.
+absl::Status GzipReader::ReadHeader() {
+  constexpr uint8_t kHeaderCrc = 2;
+  constexpr uint8_t kExtra = 4;
+  constexpr uint8_t kName = 8;
+  constexpr uint8_t kComment = 16;
+  constexpr uint8_t kReserved = 0xe0;
+  header_crc_ = 0;
+  std::array<uint8_t, 10> fixed{};
+  for (uint8_t& byte : fixed) {
+    ASSIGN_OR_RETURN(byte, HeaderByte());
+  }
+  if (fixed[0] != 0x1f || fixed[1] != 0x8b) return Corrupt(ISAL_INVALID_WRAPPER);
+  if (fixed[2] != 8) return Corrupt(ISAL_UNSUPPORTED_METHOD);
+  const uint8_t flags = fixed[3];
+  if ((flags & kReserved) != 0) return absl::DataLossError("corrupt gzip stream: reserved flags in a member header");
+  if ((flags & kExtra) != 0) {
+    ASSIGN_OR_RETURN(const uint8_t low, HeaderByte());
+    ASSIGN_OR_RETURN(const uint8_t high, HeaderByte());
+    for (int left = low | high << 8; left > 0; --left) RETURN_IF_ERROR(HeaderByte().status());
+  }
+  if ((flags & kName) != 0) RETURN_IF_ERROR(SkipHeaderString());
+  if ((flags & kComment) != 0) RETURN_IF_ERROR(SkipHeaderString());
+  if ((flags & kHeaderCrc) != 0) {
+    const uint32_t crc = header_crc_;
+    ASSIGN_OR_RETURN(const uint8_t low, HeaderByte());
+    ASSIGN_OR_RETURN(const uint8_t high, HeaderByte());
+    if ((crc & 0xffff) != static_cast<uint32_t>(low | high << 8)) {
+      return absl::DataLossError("corrupt gzip stream: wrong checksum of a member header");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<uint8_t> GzipReader::HeaderByte() {
+  if (state_->avail_in == 0 && !input_ended_) RETURN_IF_ERROR(Refill());
+  if (state_->avail_in == 0) return absl::DataLossError("truncated gzip stream");
+  const uint8_t byte = *state_->next_in++;
+  --state_->avail_in;
+  header_crc_ = crc32_gzip_refl(header_crc_, &byte, 1);
+  return byte;
+}
+
+absl::Status GzipReader::SkipHeaderString() {
+  for (;;) {
+    ASSIGN_OR_RETURN(const uint8_t byte, HeaderByte());
+    if (byte == 0) return absl::OkStatus();
+  }
 }
 
 absl::Status GzipReader::ReadPadding() {

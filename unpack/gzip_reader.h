@@ -30,11 +30,15 @@ class GzipReader : public ByteReader {
   absl::Status Refill();
   // At the end of a member: true if another one follows.
   absl::StatusOr<bool> NextMember();
+  absl::Status ReadHeader();
+  absl::StatusOr<uint8_t> HeaderByte();
+  absl::Status SkipHeaderString();
   absl::Status ReadPadding();
 
   ByteReader& compressed_;
   std::vector<char> input_;
   std::unique_ptr<inflate_state> state_;
+  uint32_t header_crc_ = 0;  // of the member header, so far
   bool input_ended_ = false;
   bool in_member_ = false;
   bool any_member_ = false;

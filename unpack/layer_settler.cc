@@ -32,6 +32,7 @@ absl::Status LayerSettler::Settle() {
     RETURN_IF_ERROR(interruption_.Check());
     RETURN_IF_ERROR(ApplyBelow(*directory));
   }
+  RETURN_IF_ERROR(PlaceLinks());
   RETURN_IF_ERROR(MakePendingLinks(
       tree_, [this](const PendingLink& link, const auto& pending) { return FindLinkTarget(link, pending); }));
   if (tree_.links().empty()) return absl::OkStatus();
@@ -71,6 +72,16 @@ absl::Status LayerSettler::Hide(const std::string& directory, const Found& below
   // What this layer has there hides it already, unless two directories would be merged.
   const bool merged = S_ISDIR(attributes.st_mode) && hidden.kind == Found::Kind::kDirectory;
   return merged ? below_.HideContent(path) : absl::OkStatus();
+}
+
+// The directories of the links may have been moved.
+absl::Status LayerSettler::PlaceLinks() {
+  for (PendingLink& link : tree_.links()) {
+    const auto [directory, base] = SplitPath(link.path);
+    ASSIGN_OR_RETURN(const std::string place, placement_.ResolveDirectory(directory));
+    link.path = JoinPath(place, base);
+  }
+  return absl::OkStatus();
 }
 
 absl::Status LayerSettler::CopyAttributes(const Found& below, const std::string& path) {

@@ -34,6 +34,7 @@ class LayerSettler {
   absl::Status CopyAttributes(const MergedView::Found& below, const std::string& path);
   // Makes the directories of `path` that are missing, with the attributes they have below.
   absl::Status MakeLikeBelow(absl::string_view path);
+  absl::Status PlaceLinks();
   absl::StatusOr<std::optional<std::string>> FindLinkTarget(const PendingLink& link,
                                                             const absl::flat_hash_set<absl::string_view>& pending);
 

@@ -29,7 +29,9 @@ absl::Status LayerWriter::Write(TarReader& tar) {
     ASSIGN_OR_RETURN(TarEntry* const entry, tar.Next());
     if (entry == nullptr) break;
     if (++entries_ > limits_.max_entries) {
-      return InEntry(absl::InvalidArgumentError(absl::StrCat("more than ", limits_.max_entries, " entries")), *entry);
+      return InEntry(
+          absl::InvalidArgumentError(absl::StrCat("more than ", limits_.max_entries, " entries (max_entries)")),
+          *entry);
     }
     ASSIGN_OR_RETURN(const std::string path, NormalizeEntryName(entry->name, limits_.max_depth));
     if (absl::Status status = WriteEntry(*entry, path, tar); !status.ok()) return InEntry(status, *entry);
@@ -78,7 +80,7 @@ absl::Status LayerWriter::WriteRoot(const TarEntry& entry) {
 absl::Status LayerWriter::CheckSize(const TarEntry& entry) {
   if (entry.size > limits_.max_unpacked_bytes - unpacked_bytes_) {
     return absl::InvalidArgumentError(absl::StrCat("with its ", entry.size, " bytes the layer unpacks to more than ",
-                                                   limits_.max_unpacked_bytes, " bytes"));
+                                                   limits_.max_unpacked_bytes, " bytes (max_unpacked_bytes)"));
   }
   unpacked_bytes_ += entry.size;
   return absl::OkStatus();
@@ -90,6 +92,7 @@ absl::Status LayerWriter::AddWhiteout(absl::string_view directory, absl::string_
 }
 
 absl::Status LayerWriter::AddOpaque(absl::string_view directory) {
+  // Unlike a whiteout, the mark says that the directory is there.
   ASSIGN_OR_RETURN(const OpenDirectory* const opened, tree_.OpenNamed(directory));
   ASSIGN_OR_RETURN(PendingDirectory* const pending, tree_.pending().Ensure(opened->path));
   pending->opaque = true;

@@ -28,9 +28,19 @@ absl::Status NotADirectory(absl::string_view path) {
 absl::Status Placement::PlaceAll() {
   for (PendingDirectory* const directory : tree_.pending().All()) {
     int links = 0;
-    RETURN_IF_ERROR(Place(*directory, links));
+    if (const absl::Status status = Place(*directory, links); !status.ok()) return InEntryBelow(*directory, status);
   }
   return absl::OkStatus();
+}
+
+// What can't be placed is a directory that no entry names: one of those that need it says more.
+absl::Status Placement::InEntryBelow(const PendingDirectory& directory, const absl::Status& status) {
+  const std::string path = directory.Path();
+  ASSIGN_OR_RETURN(const OpenDirectory* const opened, tree_.Open(path));
+  if (opened == nullptr) return Annotate(status, absl::StrCat("whiteouts in ", PrintableName(path)));
+  ASSIGN_OR_RETURN(const std::vector<DirectoryName> names, SomeNamesIn(opened->fd.get(), path));
+  const std::string example = names.empty() ? path : JoinPath(path, names.front().name);
+  return Annotate(status, absl::StrCat("entry ", PrintableName(example)));
 }
 
 absl::StatusOr<std::string> Placement::ResolveDirectory(absl::string_view name) {

@@ -19,8 +19,10 @@
 
 namespace sluice {
 
-// One thread at a time. InvalidArgument: symlinks in circles, a file where a directory must be. FailedPrecondition: a
-// symlink of this layer goes up ("..") from what is a symlink below.
+// A file below gives way to a directory that the layer uses.
+//
+// One thread at a time. InvalidArgument: symlinks in circles, a file of this layer where a directory must be.
+// FailedPrecondition: a symlink of this layer goes up ("..") from what is a symlink below.
 class Placement {
  public:
   // All are borrowed.
@@ -32,6 +34,7 @@ class Placement {
   absl::StatusOr<std::string> ResolveDirectory(absl::string_view name);
 
  private:
+  absl::Status InEntryBelow(const PendingDirectory& directory, const absl::Status& status);
   absl::Status Place(PendingDirectory& directory, int& links);
   absl::Status Relocate(PendingDirectory& directory, const MergedView::Found& symlink, int& links);
   absl::StatusOr<std::string> Resolve(absl::string_view base, absl::string_view text, int& links);

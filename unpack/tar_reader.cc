@@ -12,20 +12,19 @@
 #include <limits>
 #include <utility>
 
-#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "base/status_macros.h"
 #include "unpack/entry_name.h"
+#include "unpack/special_headers.h"
 
 namespace sluice {
 namespace {
 
-constexpr size_t kHeaderBytes = 512;
-constexpr size_t kTypeflagAt = 156;
-constexpr size_t kChecksumAt = 148;
-constexpr size_t kChecksumBytes = 8;
+// libarchive's own limit on a special header.
+constexpr int64_t kMostSpecialHeaderBytes = int64_t{1} << 20;
 
 // In any other locale libarchive converts the names in pax headers, and normalises Unicode on the way.
 class CLocale {
@@ -43,29 +42,13 @@ class CLocale {
   locale_t before_;
 };
 
-// The typeflag of a header block, or 0 if the block is none (a sparse map, say).
-char TypeflagOf(absl::string_view block) {
-  unsigned sum = 0;
-  unsigned claimed = 0;
-  bool digits = true;
-  for (size_t i = 0; i < block.size(); ++i) {
-    const bool in_checksum = i >= kChecksumAt && i < kChecksumAt + kChecksumBytes;
-    sum += in_checksum ? ' ' : static_cast<unsigned char>(block[i]);
-    if (!in_checksum) continue;
-    if (block[i] >= '0' && block[i] <= '7' && digits) {
-      claimed = claimed * 8 + static_cast<unsigned>(block[i] - '0');
-    } else if (block[i] != ' ') {
-      digits = false;
-    }
-  }
-  if (sum != claimed) return 0;
-  // Old archives have NUL where newer ones have '0'.
-  return block[kTypeflagAt] == 0 ? '0' : block[kTypeflagAt];
-}
-
 bool IsKnownTypeflag(char typeflag) {
-  // 7 is a contiguous file, S a GNU sparse file, D a directory with its listing.
-  return absl::string_view("01234567SD").find(typeflag) != absl::string_view::npos;
+  // NUL is a file in old archives, 7 a contiguous file, S a GNU sparse file, D a directory with its listing.
+  return absl::string_view(
+             "\0"
+             "01234567SD",
+             11)
+             .find(typeflag) != absl::string_view::npos;
 }
 
 timespec BoundedTime(int64_t seconds, int64_t nanoseconds) {
@@ -83,7 +66,8 @@ bool IsEarlier(const timespec& a, const timespec& b) {
 class TarReader::Impl {
  public:
   Impl(Source source, int64_t max_special_header_bytes)
-      : source_(std::move(source)), max_special_header_bytes_(max_special_header_bytes) {
+      : source_(std::move(source)),
+        max_special_header_bytes_(std::min(max_special_header_bytes, kMostSpecialHeaderBytes)) {
     const CLocale locale;
     archive_ = archive_read_new();
     entry_handle_ = archive_entry_new();
@@ -106,16 +90,19 @@ class TarReader::Impl {
     if (any_entry_) RETURN_IF_ERROR(Check(archive_read_data_skip(archive_)));
     header_begin_ = archive_filter_bytes(archive_, 0);
     const int result = archive_read_next_header2(archive_, entry_handle_);
-    const int64_t header_end = archive_filter_bytes(archive_, 0);
-    header_begin_ = -1;
+    const int64_t begin = std::exchange(header_begin_, -1);
     if (result == ARCHIVE_EOF) return nullptr;
-    RETURN_IF_ERROR(Check(result));
+    entry_.name.clear();
+    if (const absl::Status status = Check(result); !status.ok()) return InRawEntry(status, begin);
     any_entry_ = true;
-    RETURN_IF_ERROR(Convert(TypeflagBefore(header_end)));
+    const std::string raw = RawBytes(begin, archive_filter_bytes(archive_, 0));
+    ASSIGN_OR_RETURN(const RawTarHeader header, ParseRawHeaders(raw, max_special_header_bytes_));
+    RETURN_IF_ERROR(Convert(header));
     return &entry_;
   }
 
   absl::StatusOr<Block> ReadBlock() {
+    if (content_lost_) return Bad("a file with content whose name ends in a slash");
     const void* data = nullptr;
     size_t size = 0;
     la_int64_t offset = 0;
@@ -134,9 +121,8 @@ class TarReader::Impl {
   }
 
   la_ssize_t Read(const void** buffer) {
-    if (header_begin_ >= 0 && archive_filter_bytes(archive_, 0) - header_begin_ > max_special_header_bytes_) {
-      source_status_ = absl::InvalidArgumentError(
-          absl::StrCat("a special header is longer than ", max_special_header_bytes_, " bytes"));
+    if (header_begin_ >= 0 && archive_filter_bytes(archive_, 0) - header_begin_ > 2 * max_special_header_bytes_) {
+      source_status_ = TooLong();
       return Fail();
     }
     KeepTail();
@@ -169,49 +155,53 @@ class TarReader::Impl {
     const char* text = archive_error_string(archive_);
     absl::string_view message = text == nullptr ? absl::string_view("unknown error") : text;
     if (result == ARCHIVE_WARN && absl::EndsWith(message, "to current locale.")) return absl::OkStatus();
-    message = absl::StripSuffix(message, ".");
-    const std::string after =
-        entry_.name.empty() ? "" : absl::StrCat(" (at or after entry ", PrintableName(entry_.name), ")");
-    return absl::InvalidArgumentError(absl::StrCat("not a valid tar: ", message, after));
+    if (message == "Special header too large") return TooLong();
+    return absl::InvalidArgumentError(absl::StrCat("not a valid tar: ", absl::StripSuffix(message, ".")));
+  }
+
+  absl::Status TooLong() const {
+    return absl::InvalidArgumentError(absl::StrCat("a special header is longer than ", max_special_header_bytes_,
+                                                   " bytes (max_special_header_bytes)"));
+  }
+
+  // Names the entry whose headers libarchive did not take, as far as they can be read.
+  absl::Status InRawEntry(const absl::Status& status, int64_t begin) const {
+    const std::string raw = RawBytes(begin, chunk_begin_ + static_cast<int64_t>(chunk_.size()));
+    const absl::StatusOr<RawTarHeader> header = ParseRawHeaders(raw, std::numeric_limits<int64_t>::max());
+    if (!header.ok() || header->name.empty() || !source_status_.ok()) return status;
+    return Annotate(status, absl::StrCat("entry ", PrintableName(header->name)));
   }
 
   absl::Status Bad(absl::string_view reason) const {
     return absl::InvalidArgumentError(absl::StrCat("entry ", PrintableName(entry_.name), ": ", reason));
   }
 
-  // libarchive reads what it does not know as a file, and a pax linkpath as a link whatever the type. So the raw header
-  // is looked at: it is the block before the content, and lies in this chunk or at the end of the one before.
-  char TypeflagBefore(int64_t header_end) const {
-    const int64_t begin = header_end - static_cast<int64_t>(kHeaderBytes);
-    std::array<char, kHeaderBytes> block{};
-    for (size_t i = 0; i < block.size(); ++i) {
-      const int64_t at = begin + static_cast<int64_t>(i) - chunk_begin_;
-      const int64_t in_tail = at + static_cast<int64_t>(tail_.size());
-      if (at >= static_cast<int64_t>(chunk_.size()) || in_tail < 0) return 0;
-      block[i] = at >= 0 ? chunk_[static_cast<size_t>(at)] : tail_[static_cast<size_t>(in_tail)];
-    }
-    return TypeflagOf(absl::string_view(block.data(), block.size()));
+  // The archive's bytes from `begin` to `end`, as far as they are still there.
+  std::string RawBytes(int64_t begin, int64_t end) const {
+    const int64_t tail_begin = chunk_begin_ - static_cast<int64_t>(tail_.size());
+    std::string raw;
+    if (begin < chunk_begin_ && begin >= tail_begin) raw = tail_.substr(static_cast<size_t>(begin - tail_begin));
+    const int64_t from = std::max(begin, chunk_begin_);
+    if (end > from)
+      absl::StrAppend(&raw, chunk_.substr(static_cast<size_t>(from - chunk_begin_), static_cast<size_t>(end - from)));
+    return raw;
   }
 
+  // Of a chunk that goes: the headers that libarchive is about to parse.
   void KeepTail() {
-    constexpr size_t kKept = 2 * kHeaderBytes;
-    if (chunk_.size() >= kKept) {
-      tail_.assign(chunk_.data() + chunk_.size() - kKept, kKept);
-      return;
-    }
-    tail_.append(chunk_.data(), chunk_.size());
-    if (tail_.size() > kKept) tail_.erase(0, tail_.size() - kKept);
+    const int64_t chunk_end = chunk_begin_ + static_cast<int64_t>(chunk_.size());
+    tail_ = header_begin_ >= 0 ? RawBytes(header_begin_, chunk_end) : std::string();
   }
 
-  absl::Status Convert(char typeflag) {
-    entry_.name.clear();
+  absl::Status Convert(const RawTarHeader& header) {
     const char* name = archive_entry_pathname(entry_handle_);
     if (name == nullptr) return absl::InvalidArgumentError("not a valid tar: an entry without a name");
     entry_.name = name;
-    if (typeflag != 0 && !IsKnownTypeflag(typeflag)) {
-      return Bad(absl::StrCat("unknown type '", absl::ascii_isprint(typeflag) ? std::string(1, typeflag) : "?", "'"));
+    // libarchive reads what it does not know as a file.
+    if (!IsKnownTypeflag(header.typeflag)) {
+      return Bad(absl::StrCat("unknown type '", absl::CHexEscape(std::string(1, header.typeflag)), "'"));
     }
-    RETURN_IF_ERROR(ConvertType(typeflag));
+    RETURN_IF_ERROR(ConvertType(header));
     RETURN_IF_ERROR(ConvertOwner());
     entry_.metadata.mode = archive_entry_perm(entry_handle_) & 07777;
     const timespec modified = BoundedTime(archive_entry_mtime(entry_handle_), archive_entry_mtime_nsec(entry_handle_));
@@ -221,11 +211,14 @@ class TarReader::Impl {
     return absl::OkStatus();
   }
 
-  absl::Status ConvertType(char typeflag) {
+  absl::Status ConvertType(const RawTarHeader& header) {
     entry_.link.clear();
     entry_.size = 0;
+    entry_.type = TarEntry::Type::kFile;
+    content_lost_ = false;
+    // libarchive takes anything with a link path in its pax header for a link.
     const char* hard_link = archive_entry_hardlink(entry_handle_);
-    if (hard_link != nullptr && (typeflag == 0 || typeflag == '1')) {
+    if (hard_link != nullptr && header.typeflag == '1') {
       entry_.type = TarEntry::Type::kHardLink;
       entry_.link = hard_link;
       return absl::OkStatus();
@@ -234,6 +227,13 @@ class TarReader::Impl {
       case AE_IFREG:
         return ConvertSize();
       case AE_IFDIR:
+        // Only in old archives a slash at the end of the name makes a directory; libarchive loses a file's content
+        // then.
+        if (header.typeflag == '0') {
+          entry_.size = header.size;
+          content_lost_ = header.size > 0;
+          return absl::OkStatus();
+        }
         entry_.type = TarEntry::Type::kDirectory;
         return absl::OkStatus();
       case AE_IFLNK:
@@ -248,12 +248,11 @@ class TarReader::Impl {
         entry_.type = TarEntry::Type::kFifo;
         return absl::OkStatus();
       default:
-        return Bad(typeflag == '1' ? "a hard link to nothing" : "unknown type");
+        return Bad(header.typeflag == '1' ? "a hard link to nothing" : "unknown type");
     }
   }
 
   absl::Status ConvertSize() {
-    entry_.type = TarEntry::Type::kFile;
     entry_.size = archive_entry_size(entry_handle_);
     if (entry_.size < 0) return Bad("negative size");
     return absl::OkStatus();
@@ -313,7 +312,8 @@ class TarReader::Impl {
   int64_t header_begin_ = -1;  // while libarchive is between entries: where it started
   absl::string_view chunk_;
   int64_t chunk_begin_ = 0;
-  std::string tail_;  // the end of what came before chunk_
+  std::string tail_;           // what came before chunk_, from the current headers on
+  bool content_lost_ = false;  // the entry has content that libarchive has passed over
   TarEntry entry_;
 };
 
