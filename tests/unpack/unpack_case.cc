@@ -1,0 +1,203 @@
+#include "tests/unpack/unpack_case.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/tar_builder.h"
+#include "unpack/flat_unpacker.h"
+#include "unpack/overlay_unpacker.h"
+
+namespace sluice::testing {
+namespace {
+
+using ::testing::ElementsAreArray;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+class StringReaderImpl : public ByteReader {
+ public:
+  StringReaderImpl(std::string bytes, size_t piece) : bytes_(std::move(bytes)), piece_(piece) {}
+
+  absl::StatusOr<size_t> Read(absl::Span<char> buffer) override {
+    const size_t count = std::min({buffer.size(), piece_, bytes_.size() - offset_});
+    std::memcpy(buffer.data(), bytes_.data() + offset_, count);
+    offset_ += count;
+    return count;
+  }
+
+ private:
+  const std::string bytes_;
+  const size_t piece_;
+  size_t offset_ = 0;
+};
+
+void FillOutside(const std::string& path) {
+  EXPECT_EQ(::mkdir((path + "/dir").c_str(), 0755), 0);
+  std::ofstream(path + "/secret") << "secret";
+  std::ofstream(path + "/dir/inner") << "inner";
+}
+
+TreeListing ListOrFail(const std::string& path) {
+  absl::StatusOr<TreeListing> listing = ListTree(path);
+  EXPECT_OK(listing);
+  return listing.ok() ? *std::move(listing) : TreeListing{};
+}
+
+// All that stands beside and above the root, and the place far away, as lines.
+std::vector<std::string> Surroundings(const std::string& parent) {
+  std::vector<std::string> lines;
+  for (const std::string& directory : {absl::StrCat(parent, "/outside"), OutsidePath()}) {
+    for (const auto& [path, entry] : ListOrFail(directory)) lines.push_back(FormatEntry(entry));
+  }
+  for (const auto& entry : std::filesystem::directory_iterator(parent)) lines.push_back(entry.path().string());
+  struct stat attributes {};
+  EXPECT_EQ(::stat(parent.c_str(), &attributes), 0);
+  lines.push_back(absl::StrCat("above ", attributes.st_mode, " ", attributes.st_uid, ":", attributes.st_gid));
+  return lines;
+}
+
+// Without the root, whose attributes are decided differently in the two forms.
+TreeListing Comparable(TreeListing listing) {
+  listing.erase(".");
+  return listing;
+}
+
+TreeListing ListFlat(const std::vector<std::string>& layers) {
+  const GuardedRoot root;
+  EXPECT_OK(UnpackFlat(root.fd(), SourcesOf(layers), {}));
+  root.ExpectNothingOutsideTouched();
+  return Comparable(ListOrFail(root.path()));
+}
+
+absl::Status RefuseOverlay(const RefusalCase& refusal) {
+  OverlayChain chain;
+  absl::Status last;
+  const std::vector<LayerSource> sources = SourcesOf(refusal.layers);
+  for (size_t i = 0; i < sources.size(); ++i) {
+    UnpackOptions options;
+    options.limits = refusal.limits;
+    last = chain.Add(sources[i], options).status();
+    if (i + 1 < sources.size()) {
+      EXPECT_OK(last);
+    }
+  }
+  for (size_t i = 0; i < chain.size(); ++i) chain.root(i).ExpectNothingOutsideTouched();
+  return last;
+}
+
+absl::Status RefuseFlat(const RefusalCase& refusal) {
+  const GuardedRoot root;
+  UnpackOptions options;
+  options.limits = refusal.limits;
+  const absl::Status status = UnpackFlat(root.fd(), SourcesOf(refusal.layers), options).status();
+  root.ExpectNothingOutsideTouched();
+  return status;
+}
+
+}  // namespace
+
+std::unique_ptr<ByteReader> StringReader(std::string bytes, size_t piece) {
+  return std::make_unique<StringReaderImpl>(std::move(bytes), piece);
+}
+
+LayerSource SourceOf(std::string blob, std::string name, const std::string* tar) {
+  LayerSource source;
+  source.name = std::move(name);
+  source.expected.blob_digest = Digest::Of(blob);
+  source.expected.blob_bytes = static_cast<int64_t>(blob.size());
+  source.expected.diff_id = Digest::Of(tar != nullptr ? *tar : blob);
+  source.open = [blob = std::move(blob)] { return StringReader(blob); };
+  return source;
+}
+
+std::vector<LayerSource> SourcesOf(const std::vector<std::string>& tars) {
+  std::vector<LayerSource> sources;
+  for (const std::string& tar : tars) sources.push_back(SourceOf(tar, absl::StrCat("layer ", sources.size() + 1)));
+  return sources;
+}
+
+const std::string& OutsidePath() {
+  static const auto* const outside = [] {
+    auto* dir = new TempDir;
+    FillOutside(dir->path());
+    return dir;
+  }();
+  static const struct Cleaner {
+    ~Cleaner() { delete outside; }
+  } cleaner;
+  return outside->path();
+}
+
+GuardedRoot::GuardedRoot() : parent_(TempDir::Place::kMemory), path_(parent_.MakeDirectory("root")) {
+  FillOutside(parent_.MakeDirectory("outside"));
+  fd_.Reset(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  EXPECT_TRUE(fd_.valid());
+  before_ = Surroundings(parent_.path());
+}
+
+void GuardedRoot::ExpectNothingOutsideTouched() const {
+  EXPECT_THAT(Surroundings(parent_.path()), ElementsAreArray(before_));
+}
+
+absl::StatusOr<UnpackedLayer> OverlayChain::Add(const LayerSource& source, const UnpackOptions& options) {
+  std::vector<int> parents;
+  for (auto root = roots_.rbegin(); root != roots_.rend(); ++root) parents.push_back((*root)->fd());
+  roots_.push_back(std::make_unique<GuardedRoot>());
+  OverlayUnpacker unpacker(roots_.back()->fd(), options);
+  RETURN_IF_ERROR(unpacker.Stream(source));
+  return unpacker.Finish(parents);
+}
+
+absl::StatusOr<std::unique_ptr<OverlayMount>> OverlayChain::Mount(size_t count) const {
+  std::vector<std::string> lowers;
+  for (size_t i = count; i > 0; --i) lowers.push_back(directory(i - 1));
+  return OverlayMount::Create(lowers);
+}
+
+std::vector<std::string> Lines(const TreeListing& listing) {
+  std::vector<std::string> lines;
+  for (const auto& [path, entry] : listing) {
+    if (path != ".") lines.push_back(FormatBriefly(entry));
+  }
+  return lines;
+}
+
+void CheckUnpacks(const UnpackCase& unpack_case) {
+  OverlayChain chain;
+  TreeListing view;
+  for (const LayerSource& source : SourcesOf(unpack_case.layers)) {
+    const absl::StatusOr<UnpackedLayer> layer = chain.Add(source);
+    ASSERT_OK(layer);
+    ASSERT_OK_AND_ASSIGN(const auto mount, chain.Mount(chain.size()));
+    view = Comparable(ListOrFail(mount->path()));
+    const auto prefix_end = unpack_case.layers.begin() + static_cast<std::ptrdiff_t>(chain.size());
+    EXPECT_THAT(DiffListings(view, ListFlat({unpack_case.layers.begin(), prefix_end})), IsEmpty())
+        << "overlay (first) and flat (second) after " << chain.size() << " layers";
+  }
+  for (size_t i = 0; i < chain.size(); ++i) chain.root(i).ExpectNothingOutsideTouched();
+  EXPECT_THAT(Lines(view), ElementsAreArray(unpack_case.want));
+}
+
+void CheckRefuses(const RefusalCase& refusal) {
+  const std::string layer = absl::StrCat("layer ", refusal.layers.size());
+  for (const bool flat : {false, true}) {
+    const absl::Status status = flat ? RefuseFlat(refusal) : RefuseOverlay(refusal);
+    EXPECT_THAT(status, StatusIs(refusal.code, layer)) << (flat ? "flat" : "overlay");
+    for (const std::string& word : refusal.words) {
+      EXPECT_THAT(std::string(status.message()), HasSubstr(word)) << (flat ? "flat" : "overlay");
+    }
+  }
+}
+
+}  // namespace sluice::testing
