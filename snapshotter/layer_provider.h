@@ -25,6 +25,7 @@ struct LayerRequest {
   Digest ref;                                 // the wanted chainID
   std::map<std::string, std::string> labels;  // hostile input: hints where to look, never proof
   bool has_parent = false;
+  std::string parent;  // its name
   // The parent's chainID if this daemon has proven it; unset for a parent that containerd unpacked unseen.
   std::optional<Digest> parent_chain_id;
   // snapshots/<id>/fs of the chain below, topmost first.

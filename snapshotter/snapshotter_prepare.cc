@@ -84,6 +84,7 @@ absl::StatusOr<std::optional<LayerRequest>> Snapshotter::WantedLayer(const Prepa
     wanted->labels = request.labels;
     if (!parent.has_value()) return absl::OkStatus();
     wanted->has_parent = true;
+    wanted->parent = request.parent;
     wanted->parent_chain_id = parent->chain_id;
     ASSIGN_OR_RETURN(const std::vector<int64_t> directories, reader.ChainDirectories(parent->id));
     wanted->parent_directories = WithoutRepetitions(directories);

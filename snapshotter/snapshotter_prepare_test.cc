@@ -123,6 +123,7 @@ TEST_F(SnapshotterPrepareTest, AParentThatContainerdUnpackedIsNotProven) {
   EXPECT_OK(PrepareRef("default/6/a", "default/5/sha256:p", RefOf("one")));
   const LayerRequest request = snapshotter_.provider().requests().at(0);
   EXPECT_TRUE(request.has_parent);
+  EXPECT_EQ(request.parent, "default/5/sha256:p");
   EXPECT_EQ(request.parent_chain_id, std::nullopt);
   EXPECT_THAT(request.parent_directories, SizeIs(1));
 }

@@ -75,7 +75,13 @@ absl::StatusOr<Plan> PlanFromLabels(const LayerRequest& request, const LayerHint
   return plan;
 }
 
-// The plan comes from the image; the request says where containerd wants the layer. They must agree.
+// A client names what it unpacks after its chainID; containerd puts "<namespace>/<sequence>/" before that.
+bool IsNamedAfter(const Digest& chain_id, const std::string& name) {
+  return absl::EndsWith(absl::StrCat("/", name), absl::StrCat("/", chain_id.ToString()));
+}
+
+// The plan comes from the image; the request says where containerd wants the layer. They must agree: else a ref that an
+// image has injected would put its victim's layer, under the victim's name, on top of what the image likes.
 absl::Status CheckParent(const Plan& plan, const LayerRequest& request) {
   if (!plan.from_config) return absl::OkStatus();
   if (request.has_parent != (plan.position > 0)) {
@@ -83,10 +89,16 @@ absl::Status CheckParent(const Plan& plan, const LayerRequest& request) {
                                                       " was asked for ",
                                                       request.has_parent ? "over a parent" : "without its parent"));
   }
-  if (request.parent_chain_id.has_value() && *request.parent_chain_id != plan.layers[plan.position - 1].chain_id) {
+  if (!request.has_parent) return absl::OkStatus();
+  const Digest& below = plan.layers[plan.position - 1].chain_id;
+  if (request.parent_chain_id.has_value() && *request.parent_chain_id != below) {
     return absl::FailedPreconditionError(absl::StrCat("the parent is chain ", request.parent_chain_id->ToString(),
-                                                      ", the image has ",
-                                                      plan.layers[plan.position - 1].chain_id.ToString(), " there"));
+                                                      ", the image has ", below.ToString(), " there"));
+  }
+  if (!request.parent_chain_id.has_value() && !IsNamedAfter(below, request.parent)) {
+    return absl::FailedPreconditionError(absl::StrCat("the parent ", request.parent,
+                                                      " was unpacked by containerd under another name than ",
+                                                      below.ToString(), ", which the image has there"));
   }
   return absl::OkStatus();
 }

@@ -226,6 +226,21 @@ TEST_F(ResolverTest, ParentMustBeTheOneOfTheImage) {
   EXPECT_THAT(resolver_.Resolve(request), StatusIs(StatusCode::kFailedPrecondition, "over a parent"));
 }
 
+TEST_F(ResolverTest, ParentThatContainerdUnpackedMustHaveTheNameThatTheImageGivesIt) {
+  containerd_.Add({1, 2});
+  const std::string below = ChainIds({DiffId(1)})[0].ToString();
+  LayerRequest request = Wanting({1, 2});
+  request.parent_chain_id.reset();
+  for (const std::string& name : {below, "default/7/" + below}) {
+    request.parent = name;
+    EXPECT_OK(resolver_.Resolve(request).status()) << name;
+  }
+  for (const std::string& name : {"default/7/" + DiffId(7).ToString(), "default/7/x" + below, below + "-x"}) {
+    request.parent = name;
+    EXPECT_THAT(resolver_.Resolve(request), StatusIs(StatusCode::kFailedPrecondition, "under another name")) << name;
+  }
+}
+
 TEST_F(ResolverTest, LabelsAloneGiveAnUnprovenPlan) {
   containerd_.failure = absl::UnavailableError("containerd: list content: connection refused");
   LayerRequest request = Wanting({1});
