@@ -61,15 +61,13 @@ absl::Status LayerFill::Stream() {
     for (LocalBlob& blob : found.blobs) {
       const absl::Status status = StreamFromStore(rung.strategy, blob);
       if (status.ok() || IsFinal(status)) return status;
-      LOG(WARNING) << "not used: " << blob.path() << " (store " << blob.store->name() << "): " << status.message();
-      blobs_.Reject(blob);
+      blobs_.Reject(blob, status);
       last_failure = status;
     }
   }
-  if (!last_failure.ok()) return Annotate(last_failure, "no usable copy on this host");
-  if (!found.rejected_path.empty()) {
-    return absl::DataLossError(absl::StrCat(found.rejected_path, " was found damaged and has not changed since"));
-  }
+  // The WARNING has been given; that containerd takes over is then in order.
+  const absl::Status& unusable = last_failure.ok() ? found.rejection : last_failure;
+  if (!unusable.ok()) return absl::NotFoundError(absl::StrCat("no usable copy on this host: ", unusable.message()));
   return absl::NotFoundError(NothingHere());
 }
 

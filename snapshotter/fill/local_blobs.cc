@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "glog/logging.h"
 
 namespace sluice {
 namespace {
@@ -28,25 +29,37 @@ LocalBlobs::Found LocalBlobs::Open(absl::Span<const PlannedBlob> blobs) {
     for (const std::shared_ptr<const Store>& store : stores_) {
       const std::string path = store->BlobPath(blob.digest);
       const FileIdentity identity = IdentityOf(path);
-      if (IsRejected(path, identity)) {
-        found.rejected_path = path;
+      if (absl::Status rejection = RejectionOf(path, identity); !rejection.ok()) {
+        found.rejection = std::move(rejection);
         continue;
       }
-      // Whatever the reason, a store that does not give the blob does not have it for us.
       absl::StatusOr<std::unique_ptr<ByteReader>> reader = store->OpenBlob(blob.digest, blob.size);
       if (reader.ok()) {
         found.blobs.push_back({.blob = blob, .store = store, .reader = *std::move(reader), .identity = identity});
+      } else if (identity != FileIdentity() || !absl::IsNotFound(reader.status())) {
+        // Not simply absent: somebody should hear of it.
+        Reject(path, store->name(), identity, reader.status());
+        found.rejection = reader.status();
       }
     }
   }
   return found;
 }
 
-void LocalBlobs::Reject(const LocalBlob& blob) {
+void LocalBlobs::Reject(const LocalBlob& blob, const absl::Status& reason) {
+  Reject(blob.path(), blob.store->name(), blob.identity, reason);
+}
+
+void LocalBlobs::Reject(const std::string& path, const std::string& store_name, const FileIdentity& identity,
+                        const absl::Status& reason) {
+  LOG(WARNING) << "not used: " << path << " (store " << store_name << "): " << reason.message();
+  // Too few descriptors or too little memory say nothing about the file.
+  if (absl::IsResourceExhausted(reason)) return;
   const absl::Time now = absl::Now();
   MutexLock lock(mutex_);
   absl::erase_if(rejections_, [now](const auto& entry) { return entry.second.until < now; });
-  rejections_[blob.path()] = {.identity = blob.identity, .until = now + kRejectionLifetime};
+  rejections_[path] = {
+      .identity = identity, .until = now + kRejectionLifetime, .reason = std::string(reason.message())};
 }
 
 std::string LocalBlobs::Names() const {
@@ -55,11 +68,15 @@ std::string LocalBlobs::Names() const {
   });
 }
 
-bool LocalBlobs::IsRejected(const std::string& path, const FileIdentity& identity) {
+absl::Status LocalBlobs::RejectionOf(const std::string& path, const FileIdentity& identity) {
   MutexLock lock(mutex_);
   auto rejection = rejections_.find(path);
-  return rejection != rejections_.end() && rejection->second.identity == identity &&
-         absl::Now() < rejection->second.until;
+  if (rejection == rejections_.end() || rejection->second.identity != identity ||
+      rejection->second.until < absl::Now()) {
+    return absl::OkStatus();
+  }
+  return absl::DataLossError(
+      absl::StrCat(path, " was found unusable and has not changed since: ", rejection->second.reason));
 }
 
 }  // namespace sluice

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
@@ -44,15 +45,16 @@ class LocalBlobs {
 
   struct Found {
     std::vector<LocalBlob> blobs;
-    std::string rejected_path;  // of a file that is there but was rejected; "" if there is none
+    absl::Status rejection;  // why a file that is there is not among them; OK if there is none
   };
 
   // Those of `blobs` that are in a store, blobs in the given order, each from the stores in their order.
   Found Open(absl::Span<const PlannedBlob> blobs);
 
-  // The blob did not hold what its name says. It is not offered again until its file changes, or for
-  // kRejectionLifetime: clients try three times, and reading gigabytes anew each time only to refuse them helps nobody.
-  void Reject(const LocalBlob& blob);
+  // The blob did not hold what its name says, or could not be read: one WARNING, and it is not offered again until its
+  // file changes, or for kRejectionLifetime. Clients try three times, and reading gigabytes anew each time only to
+  // refuse them helps nobody.
+  void Reject(const LocalBlob& blob, const absl::Status& reason);
 
   // "zot (/var/lib/registry), layout (/srv/oci)", for messages; "" without stores.
   std::string Names() const;
@@ -63,9 +65,13 @@ class LocalBlobs {
   struct Rejection {
     FileIdentity identity;
     absl::Time until;
+    std::string reason;
   };
 
-  bool IsRejected(const std::string& path, const FileIdentity& identity);
+  void Reject(const std::string& path, const std::string& store_name, const FileIdentity& identity,
+              const absl::Status& reason);
+  // OK if the file is not rejected as it is.
+  absl::Status RejectionOf(const std::string& path, const FileIdentity& identity);
 
   const std::vector<std::shared_ptr<const Store>> stores_;
   Mutex mutex_;
