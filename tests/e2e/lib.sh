@@ -200,7 +200,8 @@ chain_ids() {
 
 # --- sluice ---
 
-# sluice_start [LAYOUT...]: the daemon, with these layouts as stores of the registry.
+# sluice_start [LAYOUT...]: the daemon, with these layouts as stores of the registry and $sluice_config, if it is set, as
+# further lines of its configuration.
 sluice_start() {
   local layout
   {
@@ -208,6 +209,7 @@ sluice_start() {
       printf '[[store]]\nkind = "oci-layout"\npath = "%s"\nregistries = ["%s"]\n' "$layout" "$REGISTRY"
     done
     printf '[containerd]\naddress = "%s"\n' "$node/containerd.sock"
+    printf '%s\n' "${sluice_config-}"
   } >"$node/sluice.toml"
   "$DAEMON" --config "$node/sluice.toml" --address "$node/sluice.sock" --root "$storage/sluice" --log-level info \
     >>"$node/sluice.log" 2>&1 &
@@ -225,7 +227,9 @@ count_phrase() { sluice_log | grep -cF "$1" || true; }
 
 # --- containerd ---
 
+# containerd_start [NAME...]: containerd, with sluice as proxy plugin of these names instead of only "sluice".
 containerd_start() {
+  local name
   cat >"$node/containerd.toml" <<END
 version = 2
 root = "$storage/containerd"
@@ -238,10 +242,10 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt"
   address = "$node/containerd.sock"
 [debug]
   level = "info"
-[proxy_plugins.sluice]
-  type = "snapshot"
-  address = "$node/sluice.sock"
 END
+  for name in "${@:-sluice}"; do
+    printf '[proxy_plugins.%s]\n  type = "snapshot"\n  address = "%s"\n' "$name" "$node/sluice.sock"
+  done >>"$node/containerd.toml"
   containerd --config "$node/containerd.toml" >>"$node/containerd.log" 2>&1 &
   containerd_pid=$!
   wait_until 20 "containerd does not serve" in_containerd version
@@ -258,6 +262,14 @@ sluice_pull() { # [FLAG...]
     "$@"
 }
 
+# await_daemon: containerd finds a daemon that was restarted: its client waits a second before it dials again. A listing
+# would not tell, containerd answers that of an empty namespace itself.
+await_daemon() { wait_until 20 "containerd does not find the daemon again" daemon_is_found; }
+daemon_is_found() {
+  in_containerd snapshots --snapshotter sluice prepare daemon-probe &&
+    in_containerd snapshots --snapshotter sluice rm daemon-probe
+}
+
 # mount_view SNAPSHOTTER CHAIN DIR: a read-only view of a committed snapshot, mounted for real.
 mount_view() {
   local key=view-${1}-${2#sha256:}
@@ -269,8 +281,13 @@ mount_view() {
 
 unmount_view() { # SNAPSHOTTER CHAIN DIR
   umount "$3"
-  in_containerd snapshots --snapshotter "$1" rm "view-${1}-${2#sha256:}"
+  # Garbage collection, which nothing keeps from a view, may have been faster.
+  in_containerd snapshots --snapshotter "$1" rm "view-${1}-${2#sha256:}" 2>/dev/null || true
 }
+
+# remove_ghosts DIR: containerd writes whiteouts also where they hide nothing; in a directory that is not merged such a name
+# is given by readdir and unknown to stat. The small image has one; without it the tree can be listed. Prints what it removed.
+remove_ghosts() { find "$1" -path '*/brand-new/ghost' -type c -print -delete; }
 
 # forget_images: no image, no snapshot, no blob is left in containerd, by its own garbage collection.
 forget_images() {
@@ -301,8 +318,15 @@ node_down() { # STATUS
   local status=$1
   trap - EXIT
   [ "$status" = 0 ] || [ "$status" -ge 128 ] || show_logs
-  # Everything left in the pid namespace; its first process is this script.
+  # Everything left in the pid namespace; its first process is this script. What a test has stopped must go on to end, and
+  # what does not end in time would keep the node's storage busy.
   kill -TERM -1 2>/dev/null || true
+  kill -CONT -1 2>/dev/null || true
+  for _ in {1..100}; do
+    [ -n "$(jobs -rp)" ] || break
+    sleep 0.1
+  done
+  kill -KILL -1 2>/dev/null || true
   wait 2>/dev/null || true
   remove_control_group
   [ -z "${disk_storage-}" ] || rm -rf --one-file-system "$disk_storage"

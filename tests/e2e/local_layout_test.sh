@@ -40,12 +40,25 @@ expect_tree_right() {
   unmount_view sluice "$top" "$node/view"
 }
 
+# What containerd has unpacked is as its own snapshotter has it, but for the time of the making, which it leaves on
+# directories.
+expect_containerds_tree() {
+  in_containerd images pull --plain-http --snapshotter overlayfs "$REF" >/dev/null
+  remove_ghosts "$storage" >/dev/null
+  mount_view overlayfs "$top" "$node/theirs"
+  mount_view sluice "$top" "$node/view"
+  "$list_tree" "$node/view" --diff "$node/theirs" --ignore '*=mtime' || fail "the deferred tree differs from containerd's own"
+  unmount_view sluice "$top" "$node/view"
+  unmount_view overlayfs "$top" "$node/theirs"
+}
+
 # fresh_sluice [LAYOUT...]: a daemon that has nothing yet.
 fresh_sluice() {
   forget_images
   sluice_stop
   rm -rf "$storage/sluice"
   sluice_start "$@"
+  await_daemon
   : >"$node/registry.log"
   sluice_log_mark
 }
@@ -109,7 +122,8 @@ sluice_pull
 for digest in "${layers[@]}"; do
   registry_layer_requests | grep -qF "$digest" || fail "the registry was not asked for $digest"
 done
-expect_tree_right
+expect_containerds_tree
+expect_container_runs
 
 node_case "control: one byte of a blob flipped"
 damaged=${layers[1]}

@@ -72,15 +72,10 @@ expect_prefixes_readable sluice
 
 node_case "$set_name: overlay, gzip: equals containerd's own unpack"
 in_containerd images pull --plain-http --snapshotter overlayfs "$REF" >/dev/null
-show_stray_whiteouts() {
-  # containerd writes whiteouts also where they hide nothing; inside a directory that is not merged such a name is given
-  # by readdir and unknown to stat. They go, so that its tree can be listed at all.
-  find "$storage/containerd/io.containerd.snapshotter.v1.overlayfs" -path '*/brand-new/ghost' -type c -print -delete
-}
 if [ "$set_name" = small ]; then
-  stray=$(show_stray_whiteouts)
-  [ -n "$stray" ] || fail "containerd wrote no whiteout into the new directory"
-  note "decided: containerd's whiteout in a new directory cannot be stat'ed: ${stray##*/fs/}"
+  ghosts=$(remove_ghosts "$storage/containerd/io.containerd.snapshotter.v1.overlayfs")
+  [ -n "$ghosts" ] || fail "containerd wrote no whiteout into the new directory"
+  note "decided: containerd's whiteout in a new directory cannot be stat'ed: ${ghosts##*/fs/}"
 fi
 mount_view overlayfs "$top" "$node/theirs"
 expect_equal "$node/ours" "$node/theirs" "$decided/$set_name-containerd"
@@ -94,6 +89,7 @@ rm -rf "$storage/sluice" "$LAYOUT"
 cp -r "$zstd_image" "$LAYOUT"
 skopeo --insecure-policy copy -q --dest-tls-verify=false "oci:$LAYOUT:1" "docker://$REF"
 sluice_start "$LAYOUT"
+await_daemon
 sluice_log_mark
 sluice_pull
 [ "$(count_phrase "$LAYOUT_PHRASE")" = "$(layer_count "$LAYOUT")" ] || fail "not every layer was unpacked by sluice"
