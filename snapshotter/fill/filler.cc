@@ -107,12 +107,20 @@ void Filler::Fill(Request request) {
   waiter->done(absl::CancelledError("the daemon is shutting down"));
 }
 
+bool Filler::HasFailed(const Entry& entry) { return entry.result.has_value() && !entry.result->ok(); }
+
+// From now on whoever wants the layer begins anew.
+void Filler::Forget(const EntryPtr& entry) {
+  auto current = entries_.find(entry->key);
+  if (current != entries_.end() && current->second == entry) entries_.erase(current);
+}
+
 Filler::EntryPtr Filler::Join(FillJob job, const EntryPtr& below) {
   const Key key = KeyOf(job);
   auto running = entries_.find(key);
   if (running != entries_.end() && !running->second->cancellation.cancelled()) {
     const EntryPtr& entry = running->second;
-    if (entry->below == nullptr) entry->below = below;
+    if (entry->below == nullptr || HasFailed(*entry->below)) entry->below = below;
     return entry;
   }
   auto entry = std::make_shared<Entry>(std::move(job), directories_, blobs_, options_.limits);
@@ -191,7 +199,9 @@ absl::StatusOr<std::optional<std::vector<int64_t>>> Filler::ParentsOrPark(const 
       return directories;
     }
     const EntryPtr& below = layer->below;
+    // Both failures are of those who have asked so far: the next one may know the directories below.
     if (below == nullptr) {
+      Forget(entry);
       return absl::FailedPreconditionError(
           "the layer depends on layers below it that containerd unpacked, not this daemon");
     }
@@ -200,7 +210,8 @@ absl::StatusOr<std::optional<std::vector<int64_t>>> Filler::ParentsOrPark(const 
       below->parked_here.push_back(entry);
       return std::nullopt;
     }
-    if (!below->result->ok()) {
+    if (HasFailed(*below)) {
+      Forget(entry);
       return absl::FailedPreconditionError(
           absl::StrCat("the layer depends on ", below->key.first.ToString(),
                        " below it, which failed: ", below->result->status().message()));
@@ -222,8 +233,7 @@ void Filler::Complete(const EntryPtr& entry, absl::StatusOr<LayerRecord> result)
     MutexLock lock(mutex_);
     entry->phase = Phase::kDone;
     entry->result = result;
-    auto current = entries_.find(entry->key);
-    if (current != entries_.end() && current->second == entry) entries_.erase(current);
+    Forget(entry);
     for (const EntryPtr& parked : entry->parked_here) {
       if (parked->phase == Phase::kParked) MakeReady(parked);
     }

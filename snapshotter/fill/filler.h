@@ -69,6 +69,8 @@ class Filler {
   absl::StatusOr<std::optional<LayerRecord>> Advance(const EntryPtr& entry);
   void Complete(const EntryPtr& entry, absl::StatusOr<LayerRecord> result);
   EntryPtr NextReady() SLUICE_REQUIRES(mutex_);
+  static bool HasFailed(const Entry& entry);
+  void Forget(const EntryPtr& entry) SLUICE_REQUIRES(mutex_);
   EntryPtr Join(FillJob job, const EntryPtr& below) SLUICE_REQUIRES(mutex_);
   // The directories below `entry`. Nothing if they are not all there yet: the entry is then parked.
   absl::StatusOr<std::optional<std::vector<int64_t>>> ParentsOrPark(const EntryPtr& entry) SLUICE_REQUIRES(mutex_);

@@ -116,6 +116,24 @@ TEST_F(FillerTest, LayerOverAFailedOneFailsUnlessItIsIndependent) {
   EXPECT_TRUE(directories_.Find(image.layers[1].diff_id, image.layers[1].chain_id)->has_value());
 }
 
+TEST_F(FillerTest, LayerOverAFailedOneIsSavedByTheNextWhoGetsThatOne) {
+  const BuiltImage image = layout_.WriteImage({.layers = {Plain("a"), Dependent("b", "a")}});
+  const std::string path = layout_.BlobPath(image.layers[0].digest);
+  std::filesystem::rename(path, path + ".away");
+  store_->Close(image.layers[1].digest);
+  StartFiller(2);
+  Answer first, second;
+  Ask(first, Jobs(image));
+  EXPECT_THAT(first.Wait(), StatusIs(StatusCode::kNotFound));
+  store_->AwaitReader(image.layers[1].digest);
+  std::filesystem::rename(path + ".away", path);
+  Ask(second, Jobs(image));
+  EXPECT_OK(second.Wait().status());
+  store_->Open(image.layers[1].digest);
+  EXPECT_TRUE(Eventually([&] { return directories_.published() == 2; }));
+  EXPECT_EQ(store_->readers(image.layers[1].digest), 1);
+}
+
 TEST_F(FillerTest, NothingIsKeptThatIsNotProven) {
   const BuiltImage image = layout_.WriteImage({.layers = {Plain("a")}});
   StartFiller(1);
