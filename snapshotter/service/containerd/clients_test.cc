@@ -211,6 +211,15 @@ TEST_F(ClientsTest, InterruptedUploadEndsAndLeavesNothing) {
   EXPECT_EQ(uploads.statuses_size(), 0);
 }
 
+TEST_F(ClientsTest, ContainerdThatIsBackIsFoundAtOnce) {
+  containerd_.Stop();
+  // As a daemon does that looks for its containerd every now and then.
+  const absl::Time end = absl::Now() + absl::Seconds(2);
+  while (absl::Now() < end) ASSERT_FALSE(ReadContainerdUuid(channel_, Soon()).ok());
+  containerd_.Start();
+  EXPECT_OK(store_.ListManifests("default", Soon()).status());
+}
+
 TEST(NoContainerdTest, CallsFailAtOnceAndSayWhy) {
   ContentStoreClient store(OpenContainerdChannel("/tmp/no-such-socket"));
   const absl::Time start = absl::Now();

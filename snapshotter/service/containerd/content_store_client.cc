@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "snapshotter/service/containerd/connection.h"
 
@@ -17,6 +18,9 @@ namespace images_v1 = containerd::services::images::v1;
 constexpr char kManifestFilter[] = R"(labels."containerd.io/gc.ref.content.config")";
 constexpr char kIndexFilter[] = R"(labels."containerd.io/gc.ref.content.m.0")";
 
+// Longer than the pause between two attempts to connect.
+constexpr absl::Duration kReconnectLimit = absl::Milliseconds(500);
+
 absl::Time ToTime(const google::protobuf::Timestamp& timestamp) {
   return absl::FromUnixSeconds(timestamp.seconds()) + absl::Nanoseconds(timestamp.nanos());
 }
@@ -24,10 +28,22 @@ absl::Time ToTime(const google::protobuf::Timestamp& timestamp) {
 }  // namespace
 
 ContentStoreClient::ContentStoreClient(const std::shared_ptr<grpc::Channel>& channel)
-    : content_(content_v1::Content::NewStub(channel)), images_(images_v1::Images::NewStub(channel)) {}
+    : channel_(channel),
+      content_(content_v1::Content::NewStub(channel)),
+      images_(images_v1::Images::NewStub(channel)) {}
 
 absl::StatusOr<std::vector<ContentInfo>> ContentStoreClient::ListManifests(const std::string& containerd_namespace,
                                                                            absl::Time deadline) {
+  absl::StatusOr<std::vector<ContentInfo>> manifests = ListOnce(containerd_namespace, deadline);
+  if (!absl::IsUnavailable(manifests.status())) return manifests;
+  // A containerd that has just started, and calls us already, is there: only the connection has not seen it yet.
+  const absl::Time until = std::min(deadline, absl::Now() + kReconnectLimit);
+  if (!channel_->WaitForConnected(absl::ToChronoTime(until))) return manifests;
+  return ListOnce(containerd_namespace, deadline);
+}
+
+absl::StatusOr<std::vector<ContentInfo>> ContentStoreClient::ListOnce(const std::string& containerd_namespace,
+                                                                      absl::Time deadline) {
   grpc::ClientContext context;
   PrepareCall(context, containerd_namespace, deadline);
   content_v1::ListContentRequest request;

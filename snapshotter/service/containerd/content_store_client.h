@@ -26,6 +26,9 @@ class ContentStoreClient : public ContentStore {
                                                       absl::Time deadline) override;
 
  private:
+  absl::StatusOr<std::vector<ContentInfo>> ListOnce(const std::string& containerd_namespace, absl::Time deadline);
+
+  const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<containerd::services::content::v1::Content::Stub> content_;
   const std::unique_ptr<containerd::services::images::v1::Images::Stub> images_;
 };
