@@ -24,7 +24,11 @@ Janitor::Janitor(SnapshotTree& tree, LayerStore& layers)
     : tree_(tree),
       layers_(layers),
       cleaning_([this](const Cancellation& stopping) { Clean(stopping); }, kCleaningInterval),
-      syncing_([this](const Cancellation&) { LogFailure(layers_.SyncPublished()); }, kSyncingInterval) {}
+      syncing_([this](const Cancellation&) { LogFailure(layers_.SyncPublished()); }, kSyncingInterval) {
+  tree_.SetDiscardListener([this] { cleaning_.Wake(); });
+}
+
+Janitor::~Janitor() { tree_.SetDiscardListener(nullptr); }
 
 void Janitor::Clean(const Cancellation& stopping) {
   LogFailure(layers_.ReapUnclaimed());

@@ -14,11 +14,10 @@ namespace sluice {
 // stays there for the next start.
 class Janitor {
  public:
-  // Begins at once: what an earlier life has left is deleted.
+  // Begins at once: what an earlier life has left is deleted. From then on what was staged in vain is deleted soon: on
+  // a full disk somebody waits for the room.
   Janitor(SnapshotTree& tree, LayerStore& layers);
-
-  // A deletion soon, without waiting for it.
-  void Wake() { cleaning_.Wake(); }
+  ~Janitor();
 
   // Waits until everything is deleted that was in the trash when it was called, but no longer than `limit` and not
   // beyond `cancellation`; the rest goes on in the background. What can't be deleted is logged and left to a later

@@ -90,6 +90,7 @@ StagedDirectory::~StagedDirectory() {
   if (name_.empty()) return;
   const absl::Status status = tree_->MoveToTrash(tree_->root_.get(), name_);
   if (!status.ok()) LOG(ERROR) << "discard: " << name_ << ": " << status.message();
+  if (tree_->discard_listener_ != nullptr) tree_->discard_listener_();
 }
 
 absl::StatusOr<std::unique_ptr<SnapshotTree>> SnapshotTree::Open(PathLayout layout) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -56,6 +57,10 @@ class SnapshotTree {
   // fs/, owned by `owner`, and with `work` an empty work/ (0711) beside it.
   absl::StatusOr<StagedDirectory> Stage(bool work, Owner owner = {});
 
+  // `listener` is called whenever a staged directory goes to the trash instead, on any thread. Null: none. Not to be
+  // called while directories are staged.
+  void SetDiscardListener(std::function<void()> listener) { discard_listener_ = std::move(listener); }
+
   // Renames to snapshots/<id> and makes the name durable. AlreadyExists when the number is taken.
   absl::Status Publish(StagedDirectory staged, int64_t directory_id);
 
@@ -90,6 +95,7 @@ class SnapshotTree {
   UniqueFd lock_;
   UniqueFd snapshots_;
   UniqueFd trash_;
+  std::function<void()> discard_listener_;
 };
 
 }  // namespace sluice

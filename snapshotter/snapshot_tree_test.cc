@@ -50,6 +50,16 @@ TEST_F(SnapshotTreeTest, PublishTakesNoNumberTwice) {
   EXPECT_THAT(tree_->TrashNames().value(), SizeIs(1));
 }
 
+TEST_F(SnapshotTreeTest, WhatWasStagedInVainIsHeardOf) {
+  int discarded = 0;
+  tree_->SetDiscardListener([&] { ++discarded; });
+  ASSERT_OK(tree_->Publish(tree_->Stage(true).value(), 5));
+  EXPECT_EQ(discarded, 0);
+  ASSERT_OK(tree_->Stage(false));
+  EXPECT_EQ(discarded, 1);
+  EXPECT_THAT(tree_->TrashNames().value(), SizeIs(1));
+}
+
 TEST_F(SnapshotTreeTest, DiscardTwiceIsSuccess) {
   ASSERT_OK(tree_->Publish(tree_->Stage(true).value(), 5));
   EXPECT_OK(tree_->Discard(5));

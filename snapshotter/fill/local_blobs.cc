@@ -64,7 +64,8 @@ void LocalBlobs::Reject(const std::string& path, const std::string& store_name, 
 
 std::string LocalBlobs::Names() const {
   return absl::StrJoin(stores_, ", ", [](std::string* out, const std::shared_ptr<const Store>& store) {
-    absl::StrAppend(out, store->name(), " (", store->path(), ")");
+    absl::StrAppend(out, store->name());
+    if (store->name() != store->path()) absl::StrAppend(out, " (", store->path(), ")");
   });
 }
 

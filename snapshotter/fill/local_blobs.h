@@ -56,7 +56,7 @@ class LocalBlobs {
   // refuse them helps nobody.
   void Reject(const LocalBlob& blob, const absl::Status& reason);
 
-  // "zot (/var/lib/registry), layout (/srv/oci)", for messages; "" without stores.
+  // "zot (/var/lib/registry), /srv/oci", for messages; "" without stores.
   std::string Names() const;
 
  private:

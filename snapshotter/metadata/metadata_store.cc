@@ -1,10 +1,15 @@
 #include "snapshotter/metadata/metadata_store.h"
 
+#include <fcntl.h>
+
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "base/unique_fd.h"
 #include "glog/logging.h"
 #include "snapshotter/metadata/schema.h"
 
@@ -15,6 +20,18 @@ constexpr int kReaders = 4;
 // One write to the database gives this many directory numbers.
 constexpr int64_t kIdBlock = 256;
 constexpr char kReservedIdKey[] = "directory_ids_reserved_below";
+
+// Room that stays the log's: on a disk that layers have filled, rows must still be deleted, or nothing would ever be
+// freed again. SQLite begins anew in the same file after each checkpoint, which comes after 1000 pages of 4 KiB.
+constexpr off_t kReservedLogBytes = 5 << 20;
+
+void ReserveLog(const std::string& database_path) {
+  const std::string path = database_path + "-wal";
+  const UniqueFd log(open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (log.valid() && fallocate(log.get(), FALLOC_FL_KEEP_SIZE, 0, kReservedLogBytes) == 0) return;
+  LOG(WARNING) << "metadata: " << path << ": no room can be reserved, so a full disk may keep snapshots from being "
+               << "removed: " << std::strerror(errno);
+}
 
 void EndTransaction(SqliteConnection& connection, absl::Status& status) {
   if (status.ok()) status = connection.Execute("COMMIT");
@@ -30,6 +47,7 @@ absl::StatusOr<std::unique_ptr<MetadataStore>> MetadataStore::Open(const std::st
     const MutexLock writer_lock(store->writer_mutex_);
     ASSIGN_OR_RETURN(store->writer_, SqliteConnection::Open(path, SqliteConnection::Mode::kReadWrite));
     RETURN_IF_ERROR(UpgradeSchema(*store->writer_, path));
+    ReserveLog(path);
     const MutexLock readers_lock(store->readers_mutex_);
     for (int i = 0; i < kReaders; ++i) {
       ASSIGN_OR_RETURN(auto reader, SqliteConnection::Open(path, SqliteConnection::Mode::kReadOnly));
