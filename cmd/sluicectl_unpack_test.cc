@@ -1,0 +1,72 @@
+// sluicectl unpack.
+#include <fstream>
+#include <string>
+
+#include "cmd/sluicectl_fixture.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+
+namespace sluice {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::NamesIn;
+using ::testing::Not;
+using testing::Outcome;
+using testing::Read;
+using testing::Sluicectl;
+
+class SluicectlUnpackTest : public testing::SluicectlFixture {};
+
+TEST_F(SluicectlUnpackTest, UnpacksIntoANewDirectory) {
+  const Outcome outcome = Sluicectl(UnpackArguments(work_.At("root")));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(outcome.out, "");
+  EXPECT_THAT(outcome.err, HasSubstr("example.com/app:1: 3 layers, "));
+  EXPECT_THAT(outcome.err, Not(HasSubstr("\x1b")));
+  ExpectTree(work_.At("root"));
+  EXPECT_EQ(NamesIn(work_.path()), std::vector<std::string>{"root"});
+}
+
+TEST_F(SluicectlUnpackTest, UnpacksIntoAnEmptyDirectory) {
+  const std::string directory = work_.MakeDirectory("root");
+  ASSERT_EQ(Sluicectl(UnpackArguments(directory)).code, 0);
+  ExpectTree(directory);
+}
+
+TEST_F(SluicectlUnpackTest, TwiceInARow) {
+  ASSERT_EQ(Sluicectl(UnpackArguments(work_.At("one"))).code, 0);
+  ASSERT_EQ(Sluicectl(UnpackArguments(work_.At("two"))).code, 0);
+  ExpectTree(work_.At("two"));
+  ExpectFailure(UnpackArguments(work_.At("one")), "not empty");
+  ExpectTree(work_.At("one"));
+}
+
+TEST_F(SluicectlUnpackTest, WritesTheMetadata) {
+  ASSERT_EQ(Sluicectl(UnpackArguments(work_.At("root"), {"--metadata", work_.At("m.json")})).code, 0);
+  const nlohmann::json metadata = nlohmann::json::parse(Read(work_.At("m.json")));
+  EXPECT_EQ(metadata["config"]["Env"], (nlohmann::json{"A=b", "PATH=/bin"}));
+  EXPECT_EQ(metadata["config"]["Entrypoint"], nlohmann::json::array({"/run"}));
+  EXPECT_EQ(metadata["architecture"], "amd64");
+}
+
+TEST_F(SluicectlUnpackTest, PrintsJsonWhenAsked) {
+  const Outcome outcome = Sluicectl(UnpackArguments(work_.At("root"), {"--json"}));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(outcome.err, "");
+  const nlohmann::json summary = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(summary["manifest"], image_.manifest.ToString());
+  EXPECT_EQ(summary["layers"], 3);
+}
+
+TEST_F(SluicectlUnpackTest, AFailureLeavesAnEmptyDirectoryEmpty) {
+  const std::string directory = work_.MakeDirectory("root");
+  std::ofstream(layout_.BlobPath(image_.layers[2].digest), std::ios::app) << "x";
+  ExpectFailure(UnpackArguments(directory), "layer 3 of 3");
+  EXPECT_THAT(NamesIn(directory), IsEmpty());
+}
+
+}  // namespace
+}  // namespace sluice
