@@ -3,9 +3,9 @@
 #include <cerrno>
 #include <fstream>
 #include <functional>
-#include <iterator>
 #include <limits>
 #include <map>
+#include <sstream>
 #include <string_view>
 #include <utility>
 
@@ -193,9 +193,12 @@ absl::StatusOr<Config> LoadConfig(const std::string& path) {
     if (errno == ENOENT && path == kDefaultConfigPath) return Config{};
     return Annotate(ErrnoStatus(errno, "open", path), "config");
   }
-  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (file.bad()) return absl::UnavailableError(absl::StrCat("config: ", path, ": can't be read"));
-  return ParseConfig(text, path);
+  std::ostringstream text;
+  // By operator<<, which catches what the stream's iterators throw, such as EISDIR. It fails if there is nothing to
+  // copy.
+  if (file.peek() != std::ifstream::traits_type::eof()) text << file.rdbuf();
+  if (file.bad() || text.fail()) return absl::UnavailableError(absl::StrCat("config: ", path, ": can't be read"));
+  return ParseConfig(text.str(), path);
 }
 
 }  // namespace sluice

@@ -121,6 +121,7 @@ TEST(ConfigTest, OnlyTheDefaultFileMayBeMissing) {
   EXPECT_EQ(config.unpack.workers, 7);
   std::ofstream(dir.At("empty.toml")).close();
   EXPECT_OK(LoadConfig(dir.At("empty.toml")));
+  EXPECT_THAT(LoadConfig(dir.path()), StatusIs(absl::StatusCode::kUnavailable, "can't be read"));
 }
 
 }  // namespace

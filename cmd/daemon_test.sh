@@ -89,6 +89,11 @@ refused unknown_key "config: $work/bad.toml:2: unknown key \"unpack.workrs\"" "$
 printf '[registry]\nlocal_registries = ["a b"]\n' >"$work/host.toml"
 refused bad_host 'config: registry.local_registries' \
   "$daemon" --config "$work/host.toml" --root "$work/root" --address "$address"
+printf '[unpack]\nworkers = "two"\n' >"$work/type.toml"
+refused wrong_type "config: $work/type.toml:2: unpack.workers: must be a number" "$daemon" --config "$work/type.toml"
+printf '\n[[store]\n' >"$work/syntax.toml"
+refused bad_syntax "config: $work/syntax.toml:2: " "$daemon" --config "$work/syntax.toml"
+refused config_is_a_directory "config: $work: can't be read" "$daemon" --config "$work"
 refused missing_config "$work/none.toml" "$daemon" --config "$work/none.toml"
 refused bad_root "is not an absolute path" \
   "$daemon" --config "$work/config.toml" --root relative --address "$address"
@@ -107,6 +112,31 @@ refused unfit_root "root: $work/ramfs/root: can't set trusted.overlay.opaque" \
   unshare --mount sh -c 'mount -t ramfs ramfs "$1"/ramfs && exec "$2" --config "$1"/config.toml --root "$1"/ramfs/root \
     --address "$3"' sh "$work" "$daemon" "$address"
 [ ! -e "$address" ] || fail "a refused daemon has left a socket"
+
+# refused_on NAME MESSAGE MOUNT_COMMAND: a root on what this mounts at $work/mounted.
+mkdir "$work/mounted" "$work/lower"
+refused_on() {
+  refused "$1" "$2" unshare --mount sh -ec "$3; "'exec "$2" --config "$1"/config.toml --root "$1"/mounted/root --address "$3"' \
+    sh "$work" "$daemon" "$address"
+  [ ! -e "$address" ] || fail "a refused daemon has left a socket"
+}
+refused_on read_only_root "Read-only file system" \
+  'mount -t tmpfs tmpfs "$1"/mounted && mount -o remount,ro "$1"/mounted'
+refused_on overlay_root "is on overlayfs" 'mount -t tmpfs tmpfs "$1"/lower && mkdir "$1"/lower/l "$1"/lower/u "$1"/lower/w &&
+  mount -t overlay overlay -o lowerdir="$1"/lower/l,upperdir="$1"/lower/u,workdir="$1"/lower/w "$1"/mounted'
+
+# It serves where only single-layer images suffer, and says which.
+unshare --mount sh -ec 'mount -t tmpfs -o nosuid,nodev tmpfs "$1"/mounted
+  exec "$2" --config "$1"/config.toml --root "$1"/mounted/root --address "$3"' sh "$work" "$daemon" "$address" \
+  2>"$work/restricted.log" &
+pids+=($!)
+pid=$!
+await_socket "$address"
+for option in nosuid nodev; do
+  grep -q "^W.*is mounted $option: " "$work/restricted.log" || fail "no warning about $option"
+done
+stop "$pid"
+note "warns of nosuid and nodev"
 
 sqlite3_newer() { python3 -c 'import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute("PRAGMA user_version=999")' "$1"; }
 sqlite3_newer "$work/root/sluice.db"
