@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# `sluicectl pull` where something is missing or wrong: one clear line, the documented exit code, nothing left; and the
+# pulls around it that must work.
+#   snapshotter_pull_test.sh DAEMON SLUICECTL LIST_TREE PLAIN_PULL SNAPSHOTTER_CALL
+set -euo pipefail
+. tests/e2e/lib.sh
+node_isolate "$0" "$@"
+. tests/e2e/snapshotter_lib.sh
+node_programs "$1" "$2"
+list_tree=$(readlink -f "$3")
+
+# expect_refused CODE CAUSE COMMAND...: one line on stderr that has the cause, nothing on stdout.
+expect_refused() {
+  local code=$1 cause=$2 status=0
+  shift 2
+  "$@" >"$node/out" 2>"$node/err" || status=$?
+  [ "$status" = "$code" ] || fail "exit code $status: $(cat "$node/err")"
+  [ ! -s "$node/out" ] || fail "on stdout: $(cat "$node/out")"
+  [ "$(wc -l <"$node/err")" = 1 ] || fail "not one line: $(cat "$node/err")"
+  grep -qF -- "$cause" "$node/err" || fail "not '$cause': $(cat "$node/err")"
+  note "$(cut -c1-160 "$node/err")"
+}
+
+expect_empty_containerd() {
+  [ -z "$(in_containerd images ls -q)" ] || fail "an image record is left: $(in_containerd images ls -q)"
+  [ -z "$(in_containerd leases ls -q)" ] || fail "a lease is left: $(in_containerd leases ls -q)"
+}
+
+node_up "$(node_image small-gzip)"
+top=$(chain_ids "$LAYOUT" | tail -n 1)
+expected=$storage/expected
+"$SLUICECTL" unpack "$REF" "$expected" --layout "$LAYOUT"
+
+node_case "containerd is not there"
+expect_refused 1 "$node/containerd.sock" sluice_pull
+
+node_case "the snapshotter is not in containerd's configuration"
+sluice_start "$LAYOUT"
+containerd_start another-name
+expect_refused 1 "sluice" sluice_pull
+expect_empty_containerd
+containerd_stop
+containerd_start
+
+node_case "an image for another platform, a tag that is not there, a registry that is down"
+expect_refused 1 "no image for platform linux/s390x" sluice_pull --platform linux/s390x
+expect_refused 1 "$REGISTRY/app:absent" "$SLUICECTL" pull "$REGISTRY/app:absent" --address "$node/containerd.sock"
+registry_stop
+expect_refused 1 "onnect" sluice_pull
+expect_empty_containerd
+registry_start
+
+node_case "interrupted: SIGINT, SIGTERM and SIGKILL in the middle, then again"
+for signal in INT TERM KILL; do
+  sluice_log_mark
+  # A background job of a script ignores SIGINT; this one must not.
+  env --default-signal=INT "$SLUICECTL" pull "$REF" --address "$node/containerd.sock" \
+    --namespace "$CONTAINERD_NAMESPACE" >"$node/out" 2>"$node/err" &
+  puller=$!
+  wait_until 20 "no fill begins" is_filling
+  kill -"$signal" "$puller"
+  status=0
+  wait "$puller" 2>/dev/null || status=$?
+  [ "$status" = $((128 + $(kill -l "$signal"))) ] || fail "exit code $status after SIG$signal: $(cat "$node/err")"
+  # The lease of a client that was killed expires by itself after a day.
+  [ "$signal" != KILL ] || in_containerd leases ls -q | xargs -r -n 1 ctr -a "$node/containerd.sock" \
+    -n "$CONTAINERD_NAMESPACE" leases rm >/dev/null
+  expect_empty_containerd
+  expect_no_strays
+done
+
+node_case "twice"
+sluice_pull
+sluice_pull
+[ -z "$(in_containerd leases ls -q)" ] || fail "a lease is left"
+expect_tree sluice "$top" "$expected"
+
+node_case "a Docker schema 2 manifest"
+forget_images
+skopeo --insecure-policy copy -q --format v2s2 --dest-tls-verify=false "oci:$LAYOUT:1" "docker://$REF" ||
+  fail "skopeo could not push as schema 2"
+[[ $(curl -fsS -H 'Accept: application/vnd.docker.distribution.manifest.v2+json' "http://$REGISTRY/v2/app/manifests/1" |
+  jq -r .mediaType) == application/vnd.docker.* ]] || fail "the registry has no schema 2 manifest"
+sluice_log_mark
+sluice_pull
+[ "$(count_phrase "$LAYOUT_PHRASE")" -gt 0 ] || fail "no layer from the layout"
+expect_tree sluice "$top" "$expected"
