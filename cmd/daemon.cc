@@ -63,6 +63,18 @@ absl::StatusOr<LayerProviderOptions> ProviderOptions(const Config& config) {
   return options;
 }
 
+// Keys that are checked and that nothing reads in this version: nobody should take them for working.
+void WarnOfKeysWithoutEffect(const Config& config) {
+  const Config defaults;
+  const auto warn = [](bool is_set, absl::string_view key) {
+    if (is_set) LOG(WARNING) << "config: " << key << " has no effect in version " << kVersion;
+  };
+  warn(config.registry.hosts_dir != defaults.registry.hosts_dir, "registry.hosts_dir");
+  warn(!config.registry.plain_http_credentials.empty(), "registry.plain_http_credentials");
+  warn(config.cache.max_bytes != defaults.cache.max_bytes, "cache.max_bytes");
+  warn(!config.metrics.address.empty(), "metrics.address");
+}
+
 }  // namespace
 
 // In the order in which they are made.
@@ -159,6 +171,7 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Create(const DaemonOptions& opti
     return absl::PermissionDeniedError(
         "must run as root: containerd's snapshots need owners, devices and trusted xattrs");
   }
+  WarnOfKeysWithoutEffect(options.config);
   auto parts = std::make_unique<Parts>();
   ASSIGN_OR_RETURN(parts->claim, SocketClaim::Take(options.address));
   RETURN_IF_ERROR(parts->OpenState(options));
