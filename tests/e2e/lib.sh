@@ -80,24 +80,23 @@ node_isolate() {
   mount -t tmpfs -o mode=0755,nr_inodes=0 sluice-run /run
   mkdir -p /run/lock /run/node
   node=/run/node
-  storage=$(node_storage)
+  node_storage
   ip link set lo up
 }
 
-# node_storage: where blobs and snapshots go: in memory if there is plenty, and if its tmpfs takes user.* attributes
-# (Linux 6.6), else on the disk.
+# node_storage: $storage, where blobs and snapshots go: in memory if there is plenty beside what the test keeps at once
+# ($storage_gib), and if tmpfs takes user.* attributes (Linux 6.6), else on the disk.
 node_storage() {
-  local probe=$node/probe free_kib
+  local free_kib size=${storage_gib:-8}
+  storage=$node/storage
   free_kib=$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)
-  : >"$probe"
-  if [ "$free_kib" -gt $((6 << 20)) ] && setfattr -n user.sluice -v 1 "$probe" 2>/dev/null; then
-    mkdir "$node/storage"
-    echo "$node/storage"
-  else
+  mkdir "$storage"
+  mount -t tmpfs -o "mode=0755,nr_inodes=0,size=${size}g" sluice-storage "$storage"
+  if [ "$free_kib" -le $(((size + 4) << 20)) ] || ! setfattr -n user.sluice -v 1 "$storage" 2>/dev/null; then
+    umount "$storage"
     disk_storage=$(mktemp -d "${TEST_TMPDIR:-/var/tmp}/sluice-XXXXXX")
-    echo "$disk_storage"
+    storage=$disk_storage
   fi
-  rm "$probe"
 }
 
 node_programs() {
@@ -119,7 +118,13 @@ node_image() {
 node_up() {
   node_network
   registry_start
+  node_push "$@"
+}
+
+# node_push LAYOUT_DIR [REF]: the image becomes app:1 of the registry and all that is in $LAYOUT.
+node_push() {
   LAYOUT=$storage/layout
+  rm -rf "$LAYOUT"
   if [ "${2:-1}" = 1 ]; then
     cp -r "$1" "$LAYOUT"
   else

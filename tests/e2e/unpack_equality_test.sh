@@ -5,6 +5,8 @@
 #   unpack_equality_test.sh DAEMON SLUICECTL LIST_TREE SET      SET: small or big
 set -euo pipefail
 . tests/e2e/lib.sh
+# Two trees of the big image and its blobs three times: in the layout, in the registry, in containerd.
+[ "${4-}" != big ] || storage_gib=14
 node_isolate "$0" "$@"
 node_programs "$1" "$2"
 list_tree=$(readlink -f "$3")
@@ -42,9 +44,46 @@ expect_prefixes_readable() { # SNAPSHOTTER
   done
 }
 
+# compare_overlay FORM: the image in this form, pulled into an empty sluice and an empty containerd. At most two trees are
+# there at once.
+compare_overlay() {
+  local image top ghosts
+  image=$(node_image "$set_name-$1")
+  top=$(chain_ids "$image" | tail -n 1)
+
+  node_case "$set_name: overlay, $1: equals the flat tree"
+  node_push "$image"
+  sluice_start "$LAYOUT"
+  await_daemon
+  sluice_log_mark
+  sluice_pull
+  [ "$(count_phrase "$LAYOUT_PHRASE")" = "$(layer_count "$LAYOUT")" ] || fail "not every layer was unpacked by sluice"
+  mount_view sluice "$top" "$node/ours"
+  unpack_flat "$image" "$storage/flat"
+  expect_equal "$node/ours" "$storage/flat" "$decided/$set_name-overlay"
+  rm -rf "$storage/flat"
+
+  node_case "$set_name: overlay, $1: each prefix of the chain can be read"
+  expect_prefixes_readable sluice
+
+  node_case "$set_name: overlay, $1: equals containerd's own unpack"
+  in_containerd images pull --plain-http --snapshotter overlayfs "$REF" >/dev/null
+  if [ "$set_name" = small ]; then
+    ghosts=$(remove_ghosts "$storage/containerd/io.containerd.snapshotter.v1.overlayfs")
+    [ -n "$ghosts" ] || fail "containerd wrote no whiteout into the new directory"
+    note "decided: containerd's whiteout in a new directory cannot be stat'ed: ${ghosts##*/fs/}"
+  fi
+  mount_view overlayfs "$top" "$node/theirs"
+  expect_equal "$node/ours" "$node/theirs" "$decided/$set_name-containerd"
+  unmount_view overlayfs "$top" "$node/theirs"
+  unmount_view sluice "$top" "$node/ours"
+  forget_images
+  sluice_stop
+  rm -rf "$storage/sluice"
+}
+
 gzip_image=$(node_image "$set_name-gzip")
 zstd_image=$(node_image "$set_name-zstd")
-top=$(chain_ids "$gzip_image" | tail -n 1)
 
 node_case "$set_name: flat, gzip: equals umoci's tree"
 unpack_flat "$gzip_image" "$storage/flat"
@@ -55,45 +94,10 @@ rm -rf "$storage/umoci"
 node_case "$set_name: flat, zstd: equals the gzip tree"
 unpack_flat "$zstd_image" "$storage/flat-zstd"
 expect_equal "$storage/flat-zstd" "$storage/flat" /dev/null
-rm -rf "$storage/flat-zstd"
+rm -rf "$storage/flat-zstd" "$storage/flat"
 
-node_case "$set_name: overlay, gzip: equals the flat tree"
-node_up "$gzip_image"
-sluice_start "$LAYOUT"
+node_network
+registry_start
 containerd_start
-sluice_log_mark
-sluice_pull
-[ "$(count_phrase "$LAYOUT_PHRASE")" = "$(layer_count "$LAYOUT")" ] || fail "not every layer was unpacked by sluice"
-mount_view sluice "$top" "$node/ours"
-expect_equal "$node/ours" "$storage/flat" "$decided/$set_name-overlay"
-
-node_case "$set_name: overlay, gzip: each prefix of the chain can be read"
-expect_prefixes_readable sluice
-
-node_case "$set_name: overlay, gzip: equals containerd's own unpack"
-in_containerd images pull --plain-http --snapshotter overlayfs "$REF" >/dev/null
-if [ "$set_name" = small ]; then
-  ghosts=$(remove_ghosts "$storage/containerd/io.containerd.snapshotter.v1.overlayfs")
-  [ -n "$ghosts" ] || fail "containerd wrote no whiteout into the new directory"
-  note "decided: containerd's whiteout in a new directory cannot be stat'ed: ${ghosts##*/fs/}"
-fi
-mount_view overlayfs "$top" "$node/theirs"
-expect_equal "$node/ours" "$node/theirs" "$decided/$set_name-containerd"
-unmount_view overlayfs "$top" "$node/theirs"
-
-node_case "$set_name: overlay, zstd: equals the flat tree"
-unmount_view sluice "$top" "$node/ours"
-forget_images
-sluice_stop
-rm -rf "$storage/sluice" "$LAYOUT"
-cp -r "$zstd_image" "$LAYOUT"
-skopeo --insecure-policy copy -q --dest-tls-verify=false "oci:$LAYOUT:1" "docker://$REF"
-sluice_start "$LAYOUT"
-await_daemon
-sluice_log_mark
-sluice_pull
-[ "$(count_phrase "$LAYOUT_PHRASE")" = "$(layer_count "$LAYOUT")" ] || fail "not every layer was unpacked by sluice"
-mount_view sluice "$top" "$node/ours"
-expect_equal "$node/ours" "$storage/flat" "$decided/$set_name-overlay"
-unmount_view sluice "$top" "$node/ours"
-expect_prefixes_readable sluice
+compare_overlay gzip
+compare_overlay zstd
