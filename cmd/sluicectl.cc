@@ -63,7 +63,9 @@ int Run(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer(
       "Exit codes: 0 done, 1 failed (one line says why), 2 wrong command line, 130 or 143 interrupted; after anything "
-      "but 0 nothing is left behind.");
+      "but 0 nothing is left behind. SIGKILL may leave a .sluice-* beside DIR, or a DIR that is not empty any more: "
+      "both can "
+      "be removed.");
   app.set_version_flag("--version", std::string("sluicectl ") + kVersion);
   VerbRun run;
   AddUnpackVerb(app, run);

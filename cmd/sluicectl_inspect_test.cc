@@ -1,8 +1,10 @@
 // sluicectl inspect.
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -43,6 +45,26 @@ TEST_F(SluicectlInspectTest, InspectNeedsNoPrivilege) {
                    " inspect example.com/app:1 --layout ", layout_.directory(), " >", work_.At("out"));
   EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 0);
   EXPECT_THAT(Read(work_.At("out")), HasSubstr(image_.manifest.ToString()));
+}
+
+TEST_F(SluicectlInspectTest, AnOrdinaryUserInspectsALayoutOfRoots) {
+  // A copy, because the program may lie where only root gets.
+  const std::string program = work_.At("sluicectl");
+  std::filesystem::copy_file(Program(), program);
+  ASSERT_EQ(std::system(absl::StrCat("chmod -R go-w,a+rX ", work_.path(), " ", images_.path()).c_str()), 0);
+  const std::string command = absl::StrCat("env -i setpriv --reuid=65534 --regid=65534 --clear-groups ", program,
+                                           " inspect example.com/app:1 --layout ", layout_.directory(), " >",
+                                           work_.At("out"), " 2>", work_.At("err"));
+  EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 0) << Read(work_.At("err"));
+  EXPECT_THAT(Read(work_.At("out")), HasSubstr(image_.manifest.ToString()));
+
+  for (const std::string& unreadable : {layout_.BlobPath(image_.manifest), layout_.IndexPath()}) {
+    ASSERT_EQ(chmod(unreadable.c_str(), 0600), 0);
+    EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 1);
+    EXPECT_THAT(Read(work_.At("err")), HasSubstr("Permission denied"));
+    EXPECT_THAT(Read(work_.At("err")), HasSubstr(unreadable));
+    EXPECT_EQ(Read(work_.At("out")), "");
+  }
 }
 
 TEST_F(SluicectlInspectTest, InspectSaysWhenItCanNotPrint) {

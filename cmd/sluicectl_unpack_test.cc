@@ -44,6 +44,32 @@ TEST_F(SluicectlUnpackTest, TwiceInARow) {
   ExpectTree(work_.At("one"));
 }
 
+TEST_F(SluicectlUnpackTest, TwoRegistriesOneLayoutAndATagThatMoves) {
+  const auto add = [this](const std::string& content, const std::string& reference) {
+    testing::ImageSpec spec;
+    spec.layers = {{.tar = testing::TarBuilder().File("who", content).Build()}};
+    layout_.AddImage(spec, reference);
+  };
+  int calls = 0;
+  const auto who = [this, &calls](const std::string& reference) {
+    const std::string directory = work_.At(std::to_string(++calls));
+    const Outcome outcome = Sluicectl({"unpack", reference, directory, "--layout", layout_.directory()});
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return Read(directory + "/who");
+  };
+  add("first", "172.30.0.1:5000/app:1");
+  add("second", "172.30.0.2:5000/app:1");
+  EXPECT_EQ(who("172.30.0.1:5000/app:1"), "first");
+  EXPECT_EQ(who("172.30.0.2:5000/app:1"), "second");
+  add("third", "172.30.0.1:5000/app:1");
+  EXPECT_EQ(who("172.30.0.1:5000/app:1"), "third");
+  EXPECT_EQ(who("172.30.0.2:5000/app:1"), "second");
+  add("first", "172.30.0.2:5000/app:1");
+  EXPECT_EQ(who("172.30.0.2:5000/app:1"), "first");
+  ExpectFailure({"unpack", "172.30.0.3:5000/app:1", work_.At("root"), "--layout", layout_.directory()},
+                "172.30.0.3:5000/app:1");
+}
+
 TEST_F(SluicectlUnpackTest, WritesTheMetadata) {
   ASSERT_EQ(Sluicectl(UnpackArguments(work_.At("root"), {"--metadata", work_.At("m.json")})).code, 0);
   const nlohmann::json metadata = nlohmann::json::parse(Read(work_.At("m.json")));

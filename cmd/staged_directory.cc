@@ -63,7 +63,9 @@ absl::StatusOr<StagedDirectory> StagedDirectory::Create(const std::string& path)
     return staged;
   }
   ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(existing.get(), path));
-  if (!names.empty()) return absl::FailedPreconditionError(absl::StrCat(path, ": not empty"));
+  if (!names.empty())
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, ": not empty: an image goes into a new or an empty directory"));
   if (fstat(existing.get(), &staged.before_) != 0) return ErrnoStatus(errno, "fstat", path);
   staged.directory_ = std::move(existing);
   return staged;
