@@ -85,3 +85,59 @@ sluice_log_mark
 sluice_pull
 [ "$(count_phrase "$LAYOUT_PHRASE")" -gt 0 ] || fail "no layer from the layout"
 expect_tree sluice "$top" "$expected"
+
+# tag_in_layout IMAGE REFERENCE: the entry of that full name in $both is this image from now on.
+tag_in_layout() {
+  jq --arg name "$2" --slurpfile image "$1/index.json" '
+    "org.opencontainers.image.ref.name" as $key
+    | .manifests |= map(select(.annotations[$key] != $name)) + [$image[0].manifests[0] | .annotations[$key] = $name]
+    ' "$both/index.json" >"$both/.index"
+  mv "$both/.index" "$both/index.json"
+}
+
+# expect_image REFERENCE IMAGE [FLAG...]: pulled again, the name stands for this image, and its tree is there.
+expect_image() {
+  local reference=$1 image=$2 target
+  shift 2
+  "$SLUICECTL" pull "$reference" --address "$node/containerd.sock" --namespace "$CONTAINERD_NAMESPACE" "$@"
+  target=$(in_containerd images ls "name==$reference" | awk 'NR == 2 { print $3 }')
+  [ "$target" = "$(jq -r '.manifests[0].digest' "$image/index.json")" ] || fail "$reference is $target, not $image"
+  expect_tree sluice "$(chain_ids "$image" | tail -n 1)" "$image-tree"
+}
+
+node_case "two registries, one layout, one name, a tag that moves: never the wrong tree"
+readonly SECOND_REGISTRY=172.30.0.1:5001
+sed -e "s|$REGISTRY|$SECOND_REGISTRY|" -e "s|/registry}|/second-registry}|" "$node/registry.yml" >"$node/second.yml"
+nsenter -t "$remote_pid" -n docker-registry serve "$node/second.yml" >"$node/second.log" 2>&1 &
+wait_until 10 "the second docker-registry does not answer" curl -fsS "http://$SECOND_REGISTRY/v2/"
+for count in 3 4; do
+  dependent_layout "$storage/$count-gzip" "$count"
+  "$SLUICECTL" unpack example.com/any:1 "$storage/$count-gzip-tree" --layout "$storage/$count-gzip"
+done
+both=$storage/both
+cp -r "$storage/3-gzip" "$both"
+cp -rn "$storage/4-gzip/blobs/." "$both/blobs"
+forget_images
+sluice_stop
+sluice_config=$(printf '[[store]]\nkind = "oci-layout"\npath = "%s"\nregistries = ["%s", "%s"]' \
+  "$both" "$REGISTRY" "$SECOND_REGISTRY")
+sluice_start
+await_daemon
+sluice_log_mark
+first=$REGISTRY/two:1
+second=$SECOND_REGISTRY/two:1
+tag_in_layout "$storage/3-gzip" "$first"
+tag_in_layout "$storage/4-gzip" "$second"
+push "$storage/3-gzip" "$first"
+push "$storage/4-gzip" "$second"
+expect_image "$first" "$storage/3-gzip"
+expect_image "$second" "$storage/4-gzip"
+[ "$(count_phrase "$LAYOUT_PHRASE")" = 4 ] || fail "$(count_phrase "$LAYOUT_PHRASE") layers from the layout, not 4"
+# At the registry first: the layout's index is behind.
+push "$storage/4-gzip" "$first"
+expect_image "$first" "$storage/4-gzip"
+# In the layout first: the registry is behind, and is not asked.
+tag_in_layout "$storage/3-gzip" "$second"
+expect_image "$second" "$storage/3-gzip" --layout "$both"
+expect_image "$second" "$storage/4-gzip"
+[ "$(count_phrase 'deferring to containerd')" = 0 ] || fail "$(sluice_log | grep -F 'deferring to containerd')"
