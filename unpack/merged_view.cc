@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -23,13 +24,13 @@ constexpr char kOpaque[] = "trusted.overlay.opaque";
 constexpr char kRedirect[] = "trusted.overlay.redirect";
 constexpr char kMetacopy[] = "trusted.overlay.metacopy";
 
-// One of overlayfs's marks on what `path_fd`, opened with O_PATH, is; empty where it has none.
-absl::StatusOr<std::string> Mark(int path_fd, const char* name, absl::string_view path) {
+// One of overlayfs's marks on what `path_fd`, opened with O_PATH, is. It may be there and have no value.
+absl::StatusOr<std::optional<std::string>> Mark(int path_fd, const char* name, absl::string_view path) {
   std::array<char, PATH_MAX> value{};
   const std::string self = absl::StrCat("/proc/self/fd/", path_fd);
   const ssize_t size = ::getxattr(self.c_str(), name, value.data(), value.size());
   if (size >= 0) return std::string(value.data(), static_cast<size_t>(size));
-  if (errno == ENODATA || errno == ENOTSUP || errno == EPERM) return std::string();
+  if (errno == ENODATA || errno == ENOTSUP || errno == EPERM) return std::nullopt;
   return ErrnoStatus(errno, absl::StrCat("getxattr ", name), PrintableName(path));
 }
 
@@ -40,9 +41,9 @@ absl::Status LeftToKernel(absl::string_view path, absl::string_view feature) {
 
 // Whether the directory hides what is below it.
 absl::StatusOr<bool> IsOpaque(int path_fd, absl::string_view path) {
-  ASSIGN_OR_RETURN(const std::string redirect, Mark(path_fd, kRedirect, path));
-  if (!redirect.empty()) return LeftToKernel(path, "redirect");
-  ASSIGN_OR_RETURN(const std::string opaque, Mark(path_fd, kOpaque, path));
+  ASSIGN_OR_RETURN(const std::optional<std::string> redirect, Mark(path_fd, kRedirect, path));
+  if (redirect.has_value()) return LeftToKernel(path, "redirect");
+  ASSIGN_OR_RETURN(const std::optional<std::string> opaque, Mark(path_fd, kOpaque, path));
   // "x" says that whiteouts in it may be extended attributes.
   if (opaque == "x") return LeftToKernel(path, "xattr whiteouts");
   return opaque == "y";
@@ -85,9 +86,9 @@ absl::StatusOr<MergedView::Found> MergedView::Child(const Found& parent, absl::s
       if (!first) return found;
       found.kind = S_ISLNK(attributes.st_mode) ? Found::Kind::kSymlink : Found::Kind::kOther;
       if (S_ISREG(attributes.st_mode)) {
-        ASSIGN_OR_RETURN(const std::string metacopy, Mark(fd.get(), kMetacopy, path));
-        ASSIGN_OR_RETURN(const std::string redirect, Mark(fd.get(), kRedirect, path));
-        if (!metacopy.empty() || !redirect.empty()) return LeftToKernel(path, "metacopy");
+        ASSIGN_OR_RETURN(const std::optional<std::string> metacopy, Mark(fd.get(), kMetacopy, path));
+        ASSIGN_OR_RETURN(const std::optional<std::string> redirect, Mark(fd.get(), kRedirect, path));
+        if (metacopy.has_value() || redirect.has_value()) return LeftToKernel(path, "metacopy");
       }
     } else {
       found.kind = Found::Kind::kDirectory;
