@@ -43,5 +43,8 @@ def cc_grpc_library(name, src, deps = [], visibility = None):
         copts = ["-w"],
         includes = ["."],
         visibility = visibility,
-        deps = deps + ["@grpc"],
+        deps = deps + [
+            "@grpc",
+            "//third_party/tsan:grpc_hand_over",
+        ],
     )
