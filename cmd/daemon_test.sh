@@ -84,6 +84,17 @@ grep -q ' serves ' "$work/after.log" || fail "does not start over a stale socket
 stop "$pid"
 note "starts over the socket of one that was killed"
 
+# The mode that it has in the end says nothing of the moment before.
+strace -f -q -o "$work/trace" -e trace=umask,bind "$daemon" --config "$work/config.toml" --root "$work/root" \
+  --address "$address" 2>"$work/traced.log" &
+pids+=($!)
+await_socket "$address"
+kill -TERM "$(awk 'NR == 1 { print $1 }' "$work/trace")"
+wait "${pids[-1]}" || fail "the traced daemon ended with $?"
+[ "$(grep -E 'umask|AF_UNIX.*/s[.]sock' "$work/trace" | grep -B 1 bind | grep -c 'umask(0177)')" = 1 ] ||
+  fail "the socket is bound with another umask than 0177: $(cat "$work/trace")"
+note "nobody else may connect from the first moment"
+
 printf '[unpack]\nworkrs = 2\n' >"$work/bad.toml"
 refused unknown_key "config: $work/bad.toml:2: unknown key \"unpack.workrs\"" "$daemon" --config "$work/bad.toml"
 printf '[registry]\nlocal_registries = ["a b"]\n' >"$work/host.toml"

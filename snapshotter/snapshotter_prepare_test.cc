@@ -200,6 +200,17 @@ TEST_F(SnapshotterPrepareTest, ACancelledCallerIsAnsweredAtOnceAndLeavesNothing)
   EXPECT_THAT(snapshotter_->List(kSluice, {}).value(), IsEmpty());
 }
 
+TEST_F(SnapshotterPrepareTest, WhatIsFilledAheadStaysHoweverLongThePrepareWaits) {
+  snapshotter_.provider().Set([this](const LayerRequest&, const std::shared_ptr<Cancellation>&, const Done& done) {
+    EXPECT_OK(snapshotter_.PublishLayer("above"));
+    snapshotter_.clock().Advance(absl::Hours(5));
+    EXPECT_OK(snapshotter_.layers().ReapUnclaimed());
+    done(absl::NotFoundError("no source has it"));
+  });
+  EXPECT_OK(PrepareRef(kKey, "", RefOf("one")));
+  EXPECT_EQ(Layers(), 1u);
+}
+
 TEST_F(SnapshotterPrepareTest, ShutdownAnswersThoseWhoWaitAndThoseWhoCome) {
   snapshotter_.provider().Set([](const LayerRequest&, const std::shared_ptr<Cancellation>&, const Done&) {});
   PrepareResult waiting;

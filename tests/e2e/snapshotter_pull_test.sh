@@ -86,6 +86,20 @@ sluice_pull
 [ "$(count_phrase "$LAYOUT_PHRASE")" -gt 0 ] || fail "no layer from the layout"
 expect_tree sluice "$top" "$expected"
 
+node_case "without a store containerd unpacks, and its blobs live as long as the image"
+forget_images
+sluice_stop
+sluice_start
+await_daemon
+sluice_pull
+in_containerd images tag "$REF" localhost/to-be-removed:1 >/dev/null
+in_containerd images rm --sync localhost/to-be-removed:1 >/dev/null # collects garbage
+layer_digests "$LAYOUT" | sort >"$node/layers"
+in_containerd content ls -q | sort | comm -23 "$node/layers" - >"$node/lost"
+[ ! -s "$node/lost" ] || fail "garbage collection took $(tr '\n' ' ' <"$node/lost")"
+forget_images
+[ -z "$(in_containerd content ls -q)" ] || fail "blobs outlive the image: $(in_containerd content ls -q)"
+
 # tag_in_layout IMAGE REFERENCE: the entry of that full name in $both is this image from now on.
 tag_in_layout() {
   jq --arg name "$2" --slurpfile image "$1/index.json" '
