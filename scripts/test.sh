@@ -7,7 +7,8 @@
 #
 # Needs root for the tests that mount, chown and start daemons; an ordinary user is told what was not run. With CI=true a
 # test that skips itself has failed. SLUICE_CACHE: where images, tools and, if it is set, Bazel's disk cache are kept.
-# BAZEL: another way to call Bazel, e.g. "bazel --output_base=/tmp/ob".
+# BAZEL: another way to call Bazel, e.g. "bazel --output_base=/tmp/ob". Nothing is left running, also after Ctrl-C; a Bazel
+# server that was there before stays.
 set -euo pipefail
 
 full=''
@@ -21,7 +22,16 @@ esac
 cd "$(dirname "$(readlink -f "$0")")/.."
 read -ra bazel <<<"${BAZEL:-bazel}"
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+own_bazel=''
+clean_up() {
+  trap '' INT TERM
+  [ -z "$own_bazel" ] || "${bazel[@]}" shutdown >/dev/null 2>&1 || true
+  rm -rf "$work"
+}
+trap clean_up EXIT
+# Bazel answers a Ctrl-C by an exit code, after which bash would go on.
+trap 'exit 130' INT
+trap 'exit 143' TERM
 passed=0
 failed=0
 : >"$work/report"
@@ -39,6 +49,15 @@ step() { # NAME COMMAND...: one case
     tail -n 30 "$work/step.log"
     echo "| $name | 0 | 1 |" >>"$work/report"
   fi
+}
+
+started_at() { sed 's/.*) //' "/proc/$1/stat" | cut -d' ' -f20; } # PID
+
+# Bazel's server outlives its commands; one that is younger than this script ends with it.
+claim_bazel() {
+  local server
+  server=$("${bazel[@]}" info server_pid 2>/dev/null) || return 0
+  [ "$(started_at "$server")" -lt "$(started_at $$)" ] || own_bazel=1
 }
 
 check_clang_format() {
@@ -74,6 +93,7 @@ if [ -n "${SLUICE_CACHE-}" ]; then
 fi
 
 step "packages are installed" scripts/install-deps.sh
+claim_bazel
 step "clang-format" check_clang_format
 step "buildifier" scripts/buildifier.sh --check
 
