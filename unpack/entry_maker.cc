@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/errno_status.h"
 #include "base/status_macros.h"
@@ -171,6 +172,10 @@ absl::Status MakeEntry(LayerTree& tree, absl::string_view path, const TarEntry& 
 
 absl::Status MakeHardLink(LayerTree& tree, absl::string_view path, absl::string_view target,
                           const FileMetadata& metadata) {
+  if (absl::StartsWith(target, JoinPath(path, ""))) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the hard link's target ", PrintableName(target), " is in the directory that it replaces"));
+  }
   RETURN_IF_ERROR(tree.Remove(path));
   const auto [to_directory, to_base] = SplitPath(path);
   const auto [from_directory, from_base] = SplitPath(target);

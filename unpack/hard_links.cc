@@ -18,18 +18,23 @@ namespace {
 // A chain of links to links in the archive's order, or against it, takes one round; every turn in it takes another.
 constexpr int kMaxRounds = 64;
 
+// Keeps the others in their order.
+void Drop(const std::vector<bool>& dropped, std::vector<PendingLink>& links) {
+  size_t kept = 0;
+  for (size_t i = 0; i < links.size(); ++i) {
+    if (dropped[i]) continue;
+    if (kept != i) links[kept] = std::move(links[i]);
+    ++kept;
+  }
+  links.resize(kept);
+}
+
 void KeepLastOfEachPath(std::vector<PendingLink>& links) {
   absl::flat_hash_set<absl::string_view> seen;
   std::vector<bool> superseded(links.size(), false);
   for (size_t i = links.size(); i > 0; --i) superseded[i - 1] = !seen.insert(links[i - 1].path).second;
   seen.clear();
-  size_t kept = 0;
-  for (size_t i = 0; i < links.size(); ++i) {
-    if (superseded[i]) continue;
-    if (kept != i) links[kept] = std::move(links[i]);
-    ++kept;
-  }
-  links.resize(kept);
+  Drop(superseded, links);
 }
 
 // Whether the link still has its place: something written later may have taken it, or its directory.
@@ -43,9 +48,6 @@ absl::StatusOr<bool> HasPlace(LayerTree& tree, const PendingLink& link) {
 
 absl::Status MakeIfFound(LayerTree& tree, const PendingLink& link, LinkTargetFinder find,
                          const absl::flat_hash_set<absl::string_view>& pending, bool& done) {
-  ASSIGN_OR_RETURN(const bool has_place, HasPlace(tree, link));
-  done = true;
-  if (!has_place) return absl::OkStatus();
   ASSIGN_OR_RETURN(const std::optional<std::string> target, find(link, pending));
   done = target.has_value();
   if (!done) return absl::OkStatus();
@@ -54,9 +56,20 @@ absl::Status MakeIfFound(LayerTree& tree, const PendingLink& link, LinkTargetFin
 
 }  // namespace
 
-absl::Status MakePendingLinks(LayerTree& tree, LinkTargetFinder find) {
+absl::Status DropReplacedLinks(LayerTree& tree) {
   std::vector<PendingLink>& links = tree.links();
   KeepLastOfEachPath(links);
+  std::vector<bool> replaced(links.size(), false);
+  for (size_t i = 0; i < links.size(); ++i) {
+    ASSIGN_OR_RETURN(const bool has_place, HasPlace(tree, links[i]));
+    replaced[i] = !has_place;
+  }
+  Drop(replaced, links);
+  return absl::OkStatus();
+}
+
+absl::Status MakePendingLinks(LayerTree& tree, LinkTargetFinder find) {
+  std::vector<PendingLink>& links = tree.links();
   absl::flat_hash_set<absl::string_view> pending;
   for (const PendingLink& link : links) pending.insert(link.path);
   std::vector<bool> done(links.size(), false);
@@ -78,13 +91,7 @@ absl::Status MakePendingLinks(LayerTree& tree, LinkTargetFinder find) {
     if (round == kMaxRounds) return absl::InvalidArgumentError("hard links to hard links form too long a chain");
   }
   pending.clear();
-  size_t kept = 0;
-  for (size_t i = 0; i < links.size(); ++i) {
-    if (done[i]) continue;
-    if (kept != i) links[kept] = std::move(links[i]);
-    ++kept;
-  }
-  links.resize(kept);
+  Drop(done, links);
   return absl::OkStatus();
 }
 

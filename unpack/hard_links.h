@@ -18,9 +18,13 @@ namespace sluice {
 using LinkTargetFinder = absl::FunctionRef<absl::StatusOr<std::optional<std::string>>(
     const PendingLink& link, const absl::flat_hash_set<absl::string_view>& pending)>;
 
-// Makes the links of `tree` whose targets `find` knows, links to such links included, and keeps the others there. A
-// path that was written again after the link stays as it is; of several links at one path the last one counts.
-// Errors name the link.
+// Forgets the links whose place was taken by an entry that came later; of several links at one path the last one
+// counts. To be called while the tree has nothing but entries: what is there then is later than the link.
+absl::Status DropReplacedLinks(LayerTree& tree);
+
+// Makes the links of `tree` whose targets `find` knows, links to such links included, and keeps the others there. What
+// is in a link's place gives way. Errors name the link.
+// REQUIRES: DropReplacedLinks().
 absl::Status MakePendingLinks(LayerTree& tree, LinkTargetFinder find);
 
 // Finds targets in this layer only.

@@ -27,12 +27,13 @@ LayerSettler::LayerSettler(LayerTree& tree, LayersBelow& below, Interruption int
 absl::Status LayerSettler::Settle() {
   tree_.pending().SortWhiteouts();
   RETURN_IF_ERROR(placement_.PlaceAll());
+  RETURN_IF_ERROR(PlaceLinks());
+  RETURN_IF_ERROR(DropReplacedLinks(tree_));
   RETURN_IF_ERROR(ApplyBelow(tree_.pending().root()));
   for (PendingDirectory* const directory : tree_.pending().All()) {
     RETURN_IF_ERROR(interruption_.Check());
     RETURN_IF_ERROR(ApplyBelow(*directory));
   }
-  RETURN_IF_ERROR(PlaceLinks());
   RETURN_IF_ERROR(MakePendingLinks(
       tree_, [this](const PendingLink& link, const auto& pending) { return FindLinkTarget(link, pending); }));
   if (tree_.links().empty()) return absl::OkStatus();
@@ -111,9 +112,11 @@ absl::StatusOr<std::optional<std::string>> LayerSettler::FindLinkTarget(
   ASSIGN_OR_RETURN(const std::string real_directory, placement_.ResolveDirectory(directory));
   std::string path = JoinPath(real_directory, base);
   struct stat attributes {};
-  ASSIGN_OR_RETURN(const bool exists, tree_.Stat(path, attributes));
+  ASSIGN_OR_RETURN(bool exists, tree_.Stat(path, attributes));
+  // A whiteout hides what is below, not a link that is still to be made there.
+  exists = exists && !IsWhiteoutDevice(attributes);
   const bool is_directory = exists && S_ISDIR(attributes.st_mode);
-  if (exists && !is_directory && !IsWhiteoutDevice(attributes)) return path;
+  if (exists && !is_directory) return path;
   if (!exists && pending.contains(path)) return std::nullopt;
   Found found;
   if (!exists) {

@@ -36,6 +36,7 @@ absl::Status LayerWriter::Write(TarReader& tar) {
     ASSIGN_OR_RETURN(const std::string path, NormalizeEntryName(entry->name, limits_.max_depth));
     if (absl::Status status = WriteEntry(*entry, path, tar); !status.ok()) return InEntry(status, *entry);
   }
+  RETURN_IF_ERROR(DropReplacedLinks(tree_));
   return MakePendingLinks(
       tree_, [this](const PendingLink& link, const auto& /*pending*/) { return FindLinkTargetInLayer(tree_, link); });
 }
