@@ -14,6 +14,7 @@ absl::StatusOr<MergedView::Found> BelowLookup::At(absl::string_view path) {
   const PendingDirectory* pending = &pending_.root();
   size_t depth = 0;
   for (const absl::string_view name : absl::StrSplit(path, '/', absl::SkipEmpty())) {
+    if (found.kind == MergedView::Found::Kind::kNothing) break;
     if (depth < way_.size() && way_[depth].name == name) {
       found = way_[depth].found;
     } else {

@@ -116,7 +116,7 @@ class Maker {
     ASSIGN_OR_RETURN(OpenDirectory* const existing, tree_.Open(path_));
     if (existing != nullptr) return Merge(*existing);
     ASSIGN_OR_RETURN(const bool exists, tree_.Stat(path_, attributes));
-    if (exists) {
+    if (exists || tree_.HasLinkAt(path_)) {
       RETURN_IF_ERROR(tree_.Remove(path_));
       // What is below was hidden by what was here, and a new directory brings nothing of it back.
       ASSIGN_OR_RETURN(PendingDirectory* const pending, tree_.pending().Ensure(path_));

@@ -44,13 +44,18 @@ absl::Status LayerSettler::Settle() {
 
 // REQUIRES: done for all directories above.
 absl::Status LayerSettler::ApplyBelow(PendingDirectory& directory) {
+  // Something that is no directory hides all that is below it.
+  if (directory.parent != nullptr && directory.parent->covered) {
+    directory.covered = true;
+    return absl::OkStatus();
+  }
   const std::string path = directory.Path();
   bool exists = directory.implied || path.empty();
   if (!exists) {
     struct stat attributes {};
     ASSIGN_OR_RETURN(exists, tree_.Stat(path, attributes));
-    // Something that is no directory hides all that is below it.
-    if (exists && !S_ISDIR(attributes.st_mode)) return absl::OkStatus();
+    directory.covered = exists && !S_ISDIR(attributes.st_mode);
+    if (directory.covered) return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(const Found below, lookup_.At(path));
   if (below.kind != Found::Kind::kDirectory) return absl::OkStatus();

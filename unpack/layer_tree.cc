@@ -51,7 +51,7 @@ absl::StatusOr<OpenDirectory*> LayerTree::OpenOrImply(absl::string_view path) {
     if (directory != nullptr) continue;
     struct stat attributes {};
     ASSIGN_OR_RETURN(const bool exists, Stat(prefix, attributes));
-    if (exists) return NotADirectory(prefix);
+    if (exists || HasLinkAt(prefix)) return NotADirectory(prefix);
     ASSIGN_OR_RETURN(directory, MakeDirectory(prefix, FileMetadata()));
     ASSIGN_OR_RETURN(PendingDirectory* const pending, pending_.Ensure(prefix));
     pending_.SetImplied(*pending);
@@ -189,7 +189,8 @@ absl::Status LayerTree::AddLink(PendingLink link) {
   for (const ExtendedAttribute& xattr : link.metadata.xattrs) {
     bytes += sizeof(xattr) + xattr.name.size() + xattr.value.size();
   }
-  RETURN_IF_ERROR(budget_.Take(bytes));
+  RETURN_IF_ERROR(budget_.Take(bytes + link.path.size() + 2 * sizeof(std::string)));
+  link_paths_.insert(link.path);
   links_.push_back(std::move(link));
   return absl::OkStatus();
 }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -75,6 +76,8 @@ class LayerTree {
   PendingTree& pending() { return pending_; }
   std::vector<PendingLink>& links() { return links_; }
   absl::Status AddLink(PendingLink link);
+  // Whether the last entry at `path` may be such a link.
+  bool HasLinkAt(absl::string_view path) const { return link_paths_.contains(path); }
   EntryLog& log() { return log_; }
   const RootedDirectory& root() const { return directories_.root(); }
   int64_t max_depth() const { return max_depth_; }
@@ -91,6 +94,7 @@ class LayerTree {
   PendingTree pending_;
   EntryLog log_;
   std::vector<PendingLink> links_;
+  absl::flat_hash_set<std::string> link_paths_;  // those of all that were ever in links_
   int64_t blocks_ = 0;
   int64_t inodes_ = 1;  // the root
   bool recount_ = false;

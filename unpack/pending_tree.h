@@ -26,6 +26,8 @@ struct PendingDirectory {
   // A ".." in a symlink of this layer went up from here as if this were no symlink in a lower layer.
   bool left_by_dotdot = false;
 
+  bool covered = false;  // the layer has something there, or above, that is no directory; used by LayerSettler
+
   // Used by Placement.
   bool placed = false;      // what is in it is where it is meant to be
   bool relocating = false;  // its content is being moved to where a symlink below points

@@ -158,6 +158,10 @@ absl::Status Placement::MergeDirectories(const std::string& source, const std::s
 
 absl::Status Placement::MoveEntry(const std::string& source, const std::string& target, int& links) {
   if (PendingDirectory* const there = tree_.pending().Find(target); there != nullptr) {
+    if (there->relocating) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("a symlink in a layer below leads ", PrintableName(source), " to the symlink's own place"));
+    }
     RETURN_IF_ERROR(Place(*there, links));
   }
   struct stat attributes {};

@@ -22,7 +22,8 @@ namespace sluice {
 // A file below gives way to a directory that the layer uses.
 //
 // One thread at a time. InvalidArgument: symlinks in circles, a file of this layer where a directory must be.
-// FailedPrecondition: a symlink of this layer goes up ("..") from what is a symlink below.
+// FailedPrecondition: a symlink of this layer goes up ("..") from what is a symlink below; a symlink below leads an
+// entry to its own place.
 class Placement {
  public:
   // All are borrowed.

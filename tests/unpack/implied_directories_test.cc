@@ -123,6 +123,11 @@ std::vector<RefusalCase> Refusals() {
        {Tar().Symlink("a", "b").Symlink("b", "a").Build(), Tar().File("a/x").Build()},
        code,
        {"too many symlinks"}},
+      // Which only an unpacker that goes entry by entry can do.
+      {"ASymlinkBelowLeadsTheEntryToItsOwnPlace",
+       {Tar().Directory("d").Symlink("d/l", ".").Build(), Tar().File("d/l/l").Build()},
+       absl::StatusCode::kFailedPrecondition,
+       {"entry d/l/l", "own place"}},
   };
 }
 
