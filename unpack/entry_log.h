@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <string>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "unpack/memory_budget.h"
@@ -18,6 +20,8 @@ class EntryLog {
   explicit EntryLog(MemoryBudget& budget);
 
   absl::Status Add(absl::string_view path);
+  // What was written at `path` is at `new_path` now, and all below it if `with_content`.
+  absl::Status Move(absl::string_view path, absl::string_view new_path, bool with_content);
   // How late `path` was last written; nullopt if it is not in the log.
   std::optional<uint32_t> LastPosition(absl::string_view path);
 
@@ -28,10 +32,16 @@ class EntryLog {
     uint32_t position;
   };
   uint64_t Hash(absl::string_view path) const;
+  // Of the name under which what is at `path` was written.
+  uint64_t OriginHash(absl::string_view path) const;
+  // The same as a name, as far as directories were moved with what is in them.
+  std::string Origin(absl::string_view path) const;
 
   MemoryBudget& budget_;
   const uint64_t key_;
   std::deque<Record> records_;
+  absl::flat_hash_map<std::string, std::string> moved_directories_;  // new path → origin
+  absl::flat_hash_map<uint64_t, uint64_t> moved_;                    // hash of the new path's origin → OriginHash()
   bool sorted_ = false;
 };
 

@@ -39,7 +39,7 @@ LayerTree::LayerTree(int root_fd, const UnpackLimits& limits)
   if (::fstat(root_fd, &attributes) == 0) blocks_ = attributes.st_blocks;
 }
 
-absl::StatusOr<OpenDirectory*> LayerTree::OpenOrImply(absl::string_view path) {
+absl::StatusOr<OpenDirectory*> LayerTree::OpenOrImply(absl::string_view path, absl::string_view like) {
   ASSIGN_OR_RETURN(OpenDirectory * directory, Open(path));
   if (directory != nullptr) return directory;
   // Downwards from the deepest one that is there.
@@ -55,7 +55,7 @@ absl::StatusOr<OpenDirectory*> LayerTree::OpenOrImply(absl::string_view path) {
     ASSIGN_OR_RETURN(directory, MakeDirectory(prefix, FileMetadata()));
     ASSIGN_OR_RETURN(PendingDirectory* const pending, pending_.Ensure(prefix));
     pending_.SetImplied(*pending);
-    RETURN_IF_ERROR(LogEntry(prefix));
+    RETURN_IF_ERROR(like.empty() ? LogEntry(prefix) : log_.Move(like, prefix, /*with_content=*/false));
   }
   return directory;
 }

@@ -36,8 +36,9 @@ class LayerTree {
   // The directory at `path`; null if there is none, or something else.
   absl::StatusOr<OpenDirectory*> Open(absl::string_view path) { return directories_.Open(path); }
   // The same, with the directories that are missing made and noted as implied: 0755, root's, of 1970, until the layers
-  // below say more. InvalidArgument if something else is in the way.
-  absl::StatusOr<OpenDirectory*> OpenOrImply(absl::string_view path);
+  // below say more. They are as late in the log as `like`, if that is given. InvalidArgument if something else is in
+  // the way.
+  absl::StatusOr<OpenDirectory*> OpenOrImply(absl::string_view path, absl::string_view like = {});
   // The directory that `name` leads to when symlinks of this layer are followed, inside the root; made if need be.
   absl::StatusOr<OpenDirectory*> OpenNamed(absl::string_view name);
   // Its path; what the layer does not have is taken as a directory. InvalidArgument: too many links, a file on the way.

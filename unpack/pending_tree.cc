@@ -20,6 +20,20 @@ absl::string_view NextComponent(absl::string_view& path) {
   return component;
 }
 
+// All below `top`, every directory before those in it.
+std::vector<PendingDirectory*> Below(PendingDirectory& top) {
+  std::vector<PendingDirectory*> all;
+  std::vector<PendingDirectory*> stack = {&top};
+  while (!stack.empty()) {
+    PendingDirectory* const directory = stack.back();
+    stack.pop_back();
+    if (directory != &top) all.push_back(directory);
+    auto& children = directory->children;
+    for (auto it = children.rbegin(); it != children.rend(); ++it) stack.push_back(it->second.get());
+  }
+  return all;
+}
+
 // std::map looks up by what compares with its keys; absl::string_view does not.
 std::string Key(absl::string_view name) { return std::string(name); }
 
@@ -85,6 +99,11 @@ void PendingTree::Forget(absl::string_view path) {
   directory->implied = false;
   directory->opaque = false;
   directory->whiteouts.clear();
+  for (PendingDirectory* const below : Below(*directory)) {
+    below->implied = false;
+    below->placed = true;
+  }
+  for (auto& [name, child] : directory->children) forgotten_.push_back(std::move(child));
   directory->children.clear();
 }
 
@@ -96,18 +115,7 @@ absl::Status PendingTree::AddWhiteout(absl::string_view directory, absl::string_
   return absl::OkStatus();
 }
 
-std::vector<PendingDirectory*> PendingTree::All() {
-  std::vector<PendingDirectory*> all;
-  std::vector<PendingDirectory*> stack = {&root_};
-  while (!stack.empty()) {
-    PendingDirectory* const directory = stack.back();
-    stack.pop_back();
-    if (directory != &root_) all.push_back(directory);
-    auto& children = directory->children;
-    for (auto it = children.rbegin(); it != children.rend(); ++it) stack.push_back(it->second.get());
-  }
-  return all;
-}
+std::vector<PendingDirectory*> PendingTree::All() { return Below(root_); }
 
 bool PendingTree::IsSettled() {
   const auto is_settled = [](const PendingDirectory& directory) {

@@ -69,6 +69,7 @@ class PendingTree {
  private:
   MemoryBudget& budget_;
   PendingDirectory root_;
+  std::vector<std::unique_ptr<PendingDirectory>> forgotten_;  // out of the tree, but in the list of who walks it
   bool any_implied_ = false;
 };
 

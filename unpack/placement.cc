@@ -74,7 +74,7 @@ absl::Status Placement::Relocate(PendingDirectory& directory, const MergedView::
   const bool has_content = directory.implied;
   ASSIGN_OR_RETURN(const std::string target, Resolve(SplitPath(path).first, text, links));
   if (has_content) {
-    RETURN_IF_ERROR(tree_.OpenOrImply(target).status());
+    RETURN_IF_ERROR(tree_.OpenOrImply(target, path).status());
     MarkPlaced(target);
     RETURN_IF_ERROR(MergeDirectories(path, target, links));
     RETURN_IF_ERROR(tree_.Remove(path));
@@ -179,14 +179,17 @@ absl::Status Placement::MoveOntoExisting(const std::string& source, const std::s
   const bool source_is_directory = S_ISDIR(source_stat.st_mode);
   if (source_is_directory && S_ISDIR(target_stat.st_mode)) {
     const bool listed = IsListed(source);
-    if (listed && (!IsListed(target) || IsLater(source, target))) RETURN_IF_ERROR(CopyListing(source, target));
+    if (listed && (!IsListed(target) || IsLater(source, target))) {
+      RETURN_IF_ERROR(CopyListing(source, target));
+      RETURN_IF_ERROR(tree_.log().Move(source, target, /*with_content=*/false));
+    }
     RETURN_IF_ERROR(MergeDirectories(source, target, links));
     return tree_.Remove(source);
   }
   if (source_is_directory && !IsListed(source)) {
     // What is below it is meant for where the other entry leads.
     ASSIGN_OR_RETURN(const std::string place, Resolve("", target, links));
-    RETURN_IF_ERROR(tree_.OpenOrImply(place).status());
+    RETURN_IF_ERROR(tree_.OpenOrImply(place, source).status());
     MarkPlaced(place);
     RETURN_IF_ERROR(MergeDirectories(source, place, links));
     return tree_.Remove(source);
@@ -200,7 +203,8 @@ absl::Status Placement::MoveOntoExisting(const std::string& source, const std::s
 absl::Status Placement::Rename(const std::string& source, const std::string& target) {
   struct stat attributes {};
   ASSIGN_OR_RETURN(const bool exists, tree_.Stat(source, attributes));
-  if (exists && S_ISDIR(attributes.st_mode)) RETURN_IF_ERROR(tree_.directories().Flush());
+  const bool is_directory = exists && S_ISDIR(attributes.st_mode);
+  if (is_directory) RETURN_IF_ERROR(tree_.directories().Flush());
   const auto [from_directory, from_name] = SplitPath(source);
   const auto [to_directory, to_name] = SplitPath(target);
   ASSIGN_OR_RETURN(const OpenDirectory* const from, tree_.Open(from_directory));
@@ -210,7 +214,7 @@ absl::Status Placement::Rename(const std::string& source, const std::string& tar
     const int error = errno;
     return ErrnoStatus(error, "renameat", absl::StrCat(PrintableName(source), ", ", PrintableName(target)));
   }
-  return absl::OkStatus();
+  return tree_.log().Move(source, target, is_directory);
 }
 
 absl::Status Placement::CopyListing(const std::string& source, const std::string& target) {

@@ -91,6 +91,7 @@ RandomEntry RandomLayers::NextEntry(const RandomLayerOptions& options) {
     if (entry.kind == Kind::kSymlink && !options.symlinks) continue;
     if (entry.kind == Kind::kHardLink && (!options.hard_links || files_.empty())) continue;
     if ((entry.kind == Kind::kWhiteout || entry.kind == Kind::kOpaque) && !options.whiteouts) continue;
+    if (entry.kind == Kind::kOpaque && !options.opaque) continue;
     break;
   }
   entry.path = Path();

@@ -26,6 +26,7 @@ struct RandomLayerOptions {
   size_t max_entries = 8;
   bool symlinks = true;
   bool whiteouts = true;
+  bool opaque = true;
   bool hard_links = true;
   // Only what any tar knows: names as they are normalised, no link to a name that was not written.
   bool plain = false;
