@@ -7,6 +7,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <set>
@@ -84,9 +85,12 @@ absl::StatusOr<std::vector<std::string>> NamesIn(int directory_fd, absl::string_
 
 // `access` is a path to the entry that needs no look-up of its parents: /proc/self/fd/N/name.
 absl::Status ReadXattrs(const std::string& access, ListedEntry& entry) {
-  std::string list(size_t{64} << 10, '\0');
-  const ssize_t list_size = ::llistxattr(access.c_str(), list.data(), list.size());
+  ssize_t list_size = ::llistxattr(access.c_str(), nullptr, 0);
   if (list_size < 0) return errno == ENOTSUP ? absl::OkStatus() : Failure("llistxattr", entry.path);
+  if (list_size == 0) return absl::OkStatus();
+  std::string list(static_cast<size_t>(list_size), '\0');
+  list_size = ::llistxattr(access.c_str(), list.data(), list.size());
+  if (list_size < 0) return Failure("llistxattr", entry.path);
   list.resize(static_cast<size_t>(list_size));
   for (const absl::string_view name : absl::StrSplit(list, '\0', absl::SkipEmpty())) {
     std::string value(size_t{64} << 10, '\0');
@@ -102,7 +106,7 @@ absl::Status ReadContent(const std::string& access, ListedEntry& entry) {
   const UniqueFd fd(::open(access.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!fd.valid()) return Failure("open", entry.path);
   Sha256 hash;
-  std::string buffer(size_t{256} << 10, '\0');
+  std::string buffer(static_cast<size_t>(std::min(entry.size + 1, int64_t{256} << 10)), '\0');
   int64_t total = 0;
   for (;;) {
     const ssize_t count = ::read(fd.get(), buffer.data(), buffer.size());

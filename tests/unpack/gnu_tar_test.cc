@@ -37,7 +37,7 @@ constexpr char kMakeTree[] =
 class GnuTarTest : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(GnuTarTest, UnpacksAsGnuTarDoes) {
-  const TempDir dir;
+  const TempDir dir(TempDir::Place::kMemory);
   const std::string tree = dir.MakeDirectory("tree");
   Shell(absl::StrCat("cd ", tree, "; ", kMakeTree));
   const std::string tar_path = dir.At("a.tar");
