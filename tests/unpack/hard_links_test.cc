@@ -52,6 +52,9 @@ std::vector<UnpackCase> Cases() {
        {R"(a -0600 5:0 @1500000000 "1")", R"(b -0600 5:0 @1500000000 "1" =a)"}},
       // chown drops security.capability, also where it changes nothing: applying the link entry's owner must not cost
       // the file what its own entry gave it, as containerd's does.
+      {"SetuidSurvivesANewOwnerFromTheLinkEntry",
+       {Tar().File("su", "1", {.mode = 04755}).HardLink("x", "su", {.mode = 04755, .uid = 5}).Build()},
+       {R"(su -4755 5:0 "1")", R"(x -4755 5:0 "1" =su)"}},
       {"CapabilityOfTheFileSurvivesItsLinkEntry",
        {Tar()
             .File("a", "1", {.mode = 04755, .xattrs = {{"security.capability", NetRaw()}}})
@@ -103,6 +106,10 @@ std::vector<UnpackCase> Cases() {
         "x -0644 sha256:9c6bc32d970dc68f2c6e08dd7c960fca2d4ff679958556267600f23d25a81038 =f"}},
       // A hard link has no content, whatever its size field says (Go's archive/tar: header-only types).
       // The whiteout hides what is below, and never an entry of its own layer.
+      {"TheLastOfTwoAtOnePlaceCounts",
+       {Tar().File("f", "1").File("g", "2").Build(),
+        Tar().HardLink("x", "p").HardLink("x", "g").HardLink("p", "f").Build()},
+       {R"(f -0644 "1")", R"(g -0644 "2")", R"(p -0644 "1" =f)", R"(x -0644 "2" =g)"}},
       {"ItsOwnNameHiddenBelow",
        {Tar().File("f", "1").File("x", "old").Build(), Tar().HardLink("x", "f").Whiteout("x").Build()},
        {R"(f -0644 "1")", R"(x -0644 "1" =f)"}},

@@ -58,6 +58,54 @@ INSTANTIATE_TEST_SUITE_P(
                       Standing{"LinkToANameBelow", Tar().HardLink("a", "below").Build(), false}),
     CaseName());
 
+// As the layer's own directory says it.
+void ExpectUsage(const UnpackedLayer& layer, const std::string& directory, int64_t want_inodes) {
+  ASSERT_OK_AND_ASSIGN(const TreeListing disk, ListTree(directory));
+  int64_t bytes = 0;
+  int64_t inodes = 0;
+  for (const auto& [path, entry] : disk) {
+    if (!entry.linked_to.empty()) continue;
+    bytes += entry.allocated_bytes;
+    ++inodes;
+  }
+  EXPECT_EQ(layer.usage_bytes, bytes);
+  EXPECT_EQ(layer.usage_inodes, inodes);
+  EXPECT_EQ(inodes, want_inodes);
+}
+
+// What was written and replaced in the same layer does not count.
+TEST(UsageTest, IsOfWhatIsLeft) {
+  const std::string big(100'000, 'x');
+  OverlayChain chain;
+  ASSERT_OK_AND_ASSIGN(const UnpackedLayer layer, chain.Add(SourceOf(Tar()
+                                                                         .Directory("d")
+                                                                         .File("d/a", big)
+                                                                         .File("d", "a file in place of a directory")
+                                                                         .File("f", big)
+                                                                         .File("f", "shorter")
+                                                                         .File("two", big)
+                                                                         .HardLink("names", "two")
+                                                                         .File("two", "one name left")
+                                                                         .Build(),
+                                                                     "layer 1")));
+  ExpectUsage(layer, chain.directory(0), 5);  // the root, d, f, two, names
+}
+
+// The same without a directory that goes, after which all is counted anew.
+TEST(UsageTest, IsOfWhatIsLeftOfFiles) {
+  const std::string big(100'000, 'x');
+  OverlayChain chain;
+  ASSERT_OK_AND_ASSIGN(const UnpackedLayer layer, chain.Add(SourceOf(Tar()
+                                                                         .File("f", big)
+                                                                         .File("f", "shorter")
+                                                                         .File("two", big)
+                                                                         .HardLink("names", "two")
+                                                                         .File("two", "one name left")
+                                                                         .Build(),
+                                                                     "layer 1")));
+  ExpectUsage(layer, chain.directory(0), 4);  // the root, f, two, names
+}
+
 TEST(UsageTest, IsAllocatedBytesAndDistinctInodesOfTheLayersOwnDirectory) {
   OverlayChain chain;
   ASSERT_OK(chain.Add(SourceOf(Tar().File("f", "1").Directory("d").Build(), "layer 1")));
@@ -70,17 +118,7 @@ TEST(UsageTest, IsAllocatedBytesAndDistinctInodesOfTheLayersOwnDirectory) {
                                               .Symlink("l", "d")
                                               .Build(),
                                           "layer 2")));
-  ASSERT_OK_AND_ASSIGN(const TreeListing disk, ListTree(chain.directory(1)));
-  int64_t bytes = 0;
-  int64_t inodes = 0;
-  for (const auto& [path, entry] : disk) {
-    if (!entry.linked_to.empty()) continue;
-    bytes += entry.allocated_bytes;
-    ++inodes;
-  }
-  EXPECT_EQ(layer.usage_bytes, bytes);
-  EXPECT_EQ(layer.usage_inodes, inodes);
-  EXPECT_EQ(inodes, 6);  // the root, d, d/big, s, l and the whiteout of f
+  ExpectUsage(layer, chain.directory(1), 6);  // the root, d, d/big, s, l and the whiteout of f
 }
 
 TEST(ProgressTest, AddsUpToTheBlob) {

@@ -1,4 +1,7 @@
 // Owner, mode, times and extended attributes.
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -6,6 +9,7 @@
 #include "tests/testing/tar_builder.h"
 #include "tests/unpack/unpack_case.h"
 #include "unpack/flat_unpacker.h"
+#include "unpack/overlay_unpacker.h"
 
 namespace sluice::testing {
 namespace {
@@ -21,8 +25,8 @@ constexpr char kNetRawLine[] =
     "\\x00\"";
 
 // user::rw-, user:7:r--, group::r--, mask::r--, other::r-- as the kernel keeps it.
-std::string AclOfUser7() {
-  return std::string(
+std::string AclOfUser7(char mask = 4) {
+  std::string acl(
       "\x02\0\0\0"
       "\x01\0\x06\0\xff\xff\xff\xff"
       "\x02\0\x04\0\x07\0\0\0"
@@ -30,6 +34,8 @@ std::string AclOfUser7() {
       "\x10\0\x04\0\xff\xff\xff\xff"
       "\x20\0\x04\0\xff\xff\xff\xff",
       44);
+  acl[30] = mask;
+  return acl;
 }
 
 std::vector<UnpackCase> OwnerAndMode() {
@@ -128,6 +134,19 @@ std::vector<UnpackCase> Xattrs() {
       {"PosixAclsPassThrough",
        {Tar().File("f", "", {.xattrs = {{"system.posix_acl_access", AclOfUser7()}}}).Build()},
        {absl::StrCat("f -0644 system.posix_acl_access=\"", EscapeBytes(AclOfUser7()), "\"")}},
+      // containerd.md §6.3: the mode comes after the xattrs, and the group's bits are the ACL's mask.
+      {"TheModesGroupBitsAreTheAclsMask",
+       {Tar().File("f", "", {.mode = 0664, .xattrs = {{"system.posix_acl_access", AclOfUser7()}}}).Build()},
+       {absl::StrCat("f -0664 system.posix_acl_access=\"", EscapeBytes(AclOfUser7(/*mask=*/6)), "\"")}},
+      {"DefaultAclIsNotInheritedByEntriesThatHaveNone",
+       {Tar()
+            .Directory("d", {.xattrs = {{"system.posix_acl_default", AclOfUser7()}}})
+            .Directory("d/e")
+            .File("d/f")
+            .Fifo("d/p")
+            .Build()},
+       {absl::StrCat("d d0755 system.posix_acl_default=\"", EscapeBytes(AclOfUser7()), "\""), "d/e d0755", "d/f -0644",
+        "d/p p0644"}},
       // The kernel allows user.* on files and directories only; containerd passes over the rest.
       {"UserAttributesOfOtherTypesArePassedOver",
        {Tar()
@@ -205,6 +224,20 @@ TEST(XattrsLimitsTest, ValueThatTheKernelRefusesNamesTheEntry) {
                 {Tar().File("d/f", "", {.xattrs = {{"user.big", std::string(70'000, 'x')}}}).Build()},
                 absl::StatusCode::kInvalidArgument,
                 {"d/f", "user.big"}});
+}
+
+TEST(RootEntryTest, OverlayRootIsPlainWhateverTheDirectoryWas) {
+  const TempDir dir(TempDir::Place::kMemory);
+  ASSERT_EQ(::fchown(dir.fd(), 5, 6), 0);
+  ASSERT_EQ(::fchmod(dir.fd(), 0700), 0);
+  OverlayUnpacker unpacker(dir.fd(), {});
+  ASSERT_OK(unpacker.Stream(SourceOf(Tar().File("f").Build(), "layer 1")));
+  ASSERT_OK(unpacker.Finish({}));
+  struct stat attributes {};
+  ASSERT_EQ(::fstat(dir.fd(), &attributes), 0);
+  EXPECT_EQ(attributes.st_mode & 07777, 0755u);
+  EXPECT_EQ(attributes.st_uid, 0u);
+  EXPECT_EQ(attributes.st_gid, 0u);
 }
 
 // The root entry: ignored in overlay form, where the root is 0755 0:0; applied in flat form.
