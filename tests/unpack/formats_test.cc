@@ -144,6 +144,11 @@ struct BadBlob {
 };
 void PrintTo(const BadBlob& blob, std::ostream* out) { *out << blob.name; }
 
+std::string WithByte(std::string bytes, size_t offset, char byte) {
+  bytes[offset] = byte;
+  return bytes;
+}
+
 std::vector<BadBlob> BadBlobs() {
   const std::string tar = SomeTar();
   const auto data_loss = absl::StatusCode::kDataLoss;
@@ -172,6 +177,8 @@ std::vector<BadBlob> BadBlobs() {
            std::string(2000, '\0'),
        invalid},
       {"GzipUnknownMethod", std::string("\x1f\x8b\x07", 3) + Gzip(tar).substr(3), data_loss},
+      {"GzipReservedFlag", std::string("\x1f\x8b\x08\x20", 4) + Gzip(tar).substr(4), data_loss},
+      {"GzipWrongHeaderChecksum", WithByte(Gzip(tar, {.header_crc = true}), 4, 'm'), data_loss},
   };
 }
 
@@ -226,6 +233,18 @@ TEST(ZstdWindowTest, OverTheLimitIsLeftToContainerd) {
   OverlayChain chain;
   EXPECT_THAT(chain.Add(SourceOf(Zstd(tar, {.window_log = 28, .content_size = false}), "layer 1", &tar)),
               StatusIs(absl::StatusCode::kFailedPrecondition, "layer 1"));
+}
+
+TEST(ZstdWindowTest, TheLimitItselfIsAllowed) {
+  const std::string tar = SomeTar();
+  const std::string blob = Zstd(tar, {.window_log = 20, .content_size = false});
+  UnpackOptions options;
+  options.limits.max_zstd_window_bytes = uint64_t{1} << 20;
+  OverlayChain chain;
+  EXPECT_OK(chain.Add(SourceOf(blob, "layer 1", &tar), options));
+  --options.limits.max_zstd_window_bytes;
+  EXPECT_THAT(chain.Add(SourceOf(blob, "layer 2", &tar), options),
+              StatusIs(absl::StatusCode::kFailedPrecondition, "1048576 bytes, more than the limit of 1048575"));
 }
 
 }  // namespace

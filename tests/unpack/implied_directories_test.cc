@@ -75,6 +75,18 @@ std::vector<UnpackCase> Cases() {
        {Tar().Directory("t").Symlink("k", "t").Symlink("m", "k/d").Build(),
         Tar().File("m/x", "1").File("k/d/x", "2").File("m/y", "1").File("k/d/y", "2").File("m/y", "3").Build()},
        {"k l0777 -> t", "m l0777 -> k/d", "t d0755", "t/d d0755 @0", R"(t/d/x -0644 "2")", R"(t/d/y -0644 "3")"}},
+      {"AListedDirectoryMeetsAnUnlistedOne",
+       {Tar().Directory("t").Symlink("l", "t").Build(),
+        Tar().File("t/s/y").Directory("l/s", {.mode = 0711, .mtime = 5}).File("l/s/x").Build()},
+       {"l l0777 -> t", "t d0755", "t/s d0711 @5", "t/s/x -0644", "t/s/y -0644"}},
+      {"TheLastOfThreeListingsOfOneDirectoryStays",
+       {Tar().Directory("t").Symlink("k", "t").Symlink("m", "t").Build(), Tar()
+                                                                              .File("t/x")
+                                                                              .Directory("t/s", {.mode = 0700})
+                                                                              .Directory("m/s", {.mode = 0703})
+                                                                              .Directory("k/s", {.mode = 0701})
+                                                                              .Build()},
+       {"k l0777 -> t", "m l0777 -> t", "t d0755", "t/s d0701", "t/x -0644"}},
       {"AFileBehindALowerSymlinkReplacesUnlistedDirectories",
        {Tar().Directory("t").Symlink("l", "t").Build(), Tar().File("t/a/b/c").File("l/a", "1").Build()},
        {"l l0777 -> t", "t d0755", R"(t/a -0644 "1")"}},
@@ -143,6 +155,11 @@ std::vector<RefusalCase> Refusals() {
         Tar().Symlink("l", "a/../t").File("l/f").Build()},
        absl::StatusCode::kFailedPrecondition,
        {"a/.."}},
+      {"ASymlinkGoesUpFromASymlinkBehindASymlinkBelow",
+       {Tar().Directory("d").Directory("z").Symlink("d/e", "../z").Symlink("b", "d").Build(),
+        Tar().Symlink("l", "b/e/../t").File("l/f").File("d/e/x").Build()},
+       absl::StatusCode::kFailedPrecondition,
+       {"d/e/.."}},
       {"ASymlinkBelowLeadsTheEntryToItsOwnPlace",
        {Tar().Directory("d").Symlink("d/l", ".").Build(), Tar().File("d/l/l").Build()},
        absl::StatusCode::kFailedPrecondition,

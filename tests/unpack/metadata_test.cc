@@ -147,6 +147,10 @@ std::vector<UnpackCase> Xattrs() {
             .Build()},
        {absl::StrCat("d d0755 system.posix_acl_default=\"", EscapeBytes(AclOfUser7()), "\""), "d/e d0755", "d/f -0644",
         "d/p p0644"}},
+      // POSIX pax: of several records with one key the last counts.
+      {"TheLastOfTwoValuesCounts",
+       {Tar().File("f", "", {.xattrs = {{"user.a", "1"}, {"user.a", "2"}}}).Build()},
+       {R"(f -0644 user.a="2")"}},
       // The kernel allows user.* on files and directories only; containerd passes over the rest.
       {"UserAttributesOfOtherTypesArePassedOver",
        {Tar()
@@ -217,6 +221,16 @@ TEST(TimesLimitsTest, AbsurdTimesAreClampedAndNotAnError) {
                                    .File("later")
                                    .Build(),
                                "layer 1")));
+}
+
+// (uid_t)-1 is chown's "leave it as it is".
+TEST(OwnerLimitsTest, TheLargestOwnerIsAllowedAndTheNextNamesTheEntry) {
+  constexpr int64_t kLast = 4'294'967'294;
+  CheckUnpacks(
+      {"Largest", {Tar().File("f", "", {.uid = kLast, .gid = kLast}).Build()}, {"f -0644 4294967294:4294967294"}});
+  const auto code = absl::StatusCode::kInvalidArgument;
+  CheckRefuses({"Uid", {Tar().File("f", "", {.uid = kLast + 1}).Build()}, code, {"entry f", "uid 4294967295"}});
+  CheckRefuses({"Gid", {Tar().File("f", "", {.gid = kLast + 1}).Build()}, code, {"entry f", "gid 4294967295"}});
 }
 
 TEST(XattrsLimitsTest, ValueThatTheKernelRefusesNamesTheEntry) {

@@ -80,7 +80,8 @@ TEST(SparseCopyUpTest, HolesStayHoles) {
   constexpr int64_t kSize = int64_t{64} << 20;
   OverlayChain chain;
   ASSERT_OK(chain.Add(
-      SourceOf(Tar().SparseFile("f", SparseFormat::kPax10, kSize, {{0, "x"}, {kSize, ""}}).Build(), "layer 1")));
+      SourceOf(Tar().SparseFile("f", SparseFormat::kPax10, kSize, {{0, "x"}, {kSize / 2, "y"}, {kSize, ""}}).Build(),
+               "layer 1")));
   ASSERT_OK(chain.Add(SourceOf(Tar().HardLink("h", "f").Build(), "layer 2")));
   ASSERT_OK_AND_ASSIGN(const TreeListing listing, ListTree(chain.directory(1)));
   EXPECT_EQ(listing.at("h").size, kSize);

@@ -62,6 +62,7 @@ std::vector<UnpackCase> Types() {
       {"ChecksumsOverSignedBytes",
        {Tar().Header({.name = "sign\xe9", .signed_sum = true}).File("last", "l").Build()},
        {R"(last -0644 "l")", R"(sign\xe9 -0644)"}},
+      {"LargestDeviceNumbers", {Tar().CharDevice("c", 4095, (1 << 20) - 1).Build()}, {"c c0644 4095,1048575"}},
       {"BlockDeviceZeroIsNoWhiteout", {Tar().BlockDevice("b", 0, 0).Build()}, {"b b0644 0,0"}},
       {"V7HeaderWithoutMagic",
        {Tar().Header({.name = "v7", .size = 1, .type = '\0', .magic = std::string(8, '\0')}).Body("7").Build()},
@@ -141,6 +142,13 @@ std::vector<RefusalCase> Refusals() {
        code,
        {"entry d/f", "0:0"}},
       {"UnknownType", {Tar().Entry('Z', "z", "").Build()}, code, {"entry z"}},
+      // libarchive makes it a directory and loses the content.
+      {"FileWithContentWhoseNameEndsInASlash",
+       {Tar().Header({.name = "f/", .size = 1}).Body("x").Build()},
+       code,
+       {"entry f/", "slash"}},
+      {"DeviceMajorOutOfRange", {Tar().CharDevice("c", 4096, 0).Build()}, code, {"entry c", "device number"}},
+      {"DeviceMinorOutOfRange", {Tar().BlockDevice("b", 0, 1 << 20).Build()}, code, {"entry b", "device number"}},
       {"HardLinkToNothing", {Tar().HardLink("h", "").Build()}, code, {"entry h"}},
   };
 }
