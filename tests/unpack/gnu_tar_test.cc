@@ -8,7 +8,9 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/testing/random.h"
 #include "tests/testing/status_matchers.h"
+#include "tests/unpack/random_layers.h"
 #include "tests/unpack/unpack_case.h"
 #include "unpack/flat_unpacker.h"
 
@@ -70,6 +72,37 @@ constexpr char kPosix[] = "--format=posix --xattrs --xattrs-include=\"*\"";
 constexpr char kPosixSparse[] = "--format=posix --xattrs --xattrs-include=\"*\" --sparse";
 constexpr char kPosixSparse01[] = "--format=posix --xattrs --xattrs-include=\"*\" --sparse --sparse-version=0.1";
 constexpr char kPosixSparse00[] = "--format=posix --xattrs --xattrs-include=\"*\" --sparse --sparse-version=0.0";
+
+// Without hard links: GNU tar takes a link entry for a name and passes over its metadata.
+TEST(RandomTarTest, UnpacksAsGnuTarDoes) {
+  const TempDir dir(TempDir::Place::kMemory);
+  const std::string tar_path = dir.At("a.tar");
+  const std::string want_path = dir.At("want");
+  const std::vector<uint64_t> seeds = Seeds(200);
+  size_t compared = 0;
+  for (const uint64_t seed : seeds) {
+    const std::vector<RandomEntry> layer =
+        RandomLayers(seed).Next({.max_entries = 12, .whiteouts = false, .hard_links = false, .plain = true});
+    SCOPED_TRACE(absl::StrCat(SeedTrace(seed), "\n", Describe(layer)));
+    const std::string tar = TarOf(layer);
+    std::ofstream(tar_path, std::ios::binary) << tar;
+    const std::string extract = absl::StrCat(
+        "rm -rf ", want_path, " && mkdir ", want_path, " && tar -P --numeric-owner --delay-directory-restore ",
+        "--xattrs --xattrs-include='*' -p --same-owner -xf ", tar_path, " -C ", want_path, " 2>/dev/null");
+    const bool good = std::system(extract.c_str()) == 0;
+    const GuardedRoot root;
+    const absl::Status status = UnpackFlat(root.fd(), SourcesOf({tar}), {}).status();
+    // GNU tar makes no directories behind a dangling symlink, and replaces none that is not empty.
+    if (!good || !status.ok()) continue;
+    ++compared;
+    ASSERT_OK_AND_ASSIGN(TreeListing want, ListTree(want_path));
+    ASSERT_OK_AND_ASSIGN(TreeListing flat, ListTree(root.path()));
+    want.erase(".");
+    flat.erase(".");
+    ASSERT_THAT(DiffListings(want, flat), ::testing::IsEmpty()) << "GNU tar (first) and the flat form (second)";
+  }
+  EXPECT_TRUE(seeds.size() == 1 || compared > seeds.size() / 3) << compared;
+}
 
 INSTANTIATE_TEST_SUITE_P(Formats, GnuTarTest,
                          ::testing::Values(kPosix, kPosixSparse, kPosixSparse01, kPosixSparse00,

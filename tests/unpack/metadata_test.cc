@@ -136,8 +136,8 @@ std::vector<UnpackCase> Xattrs() {
        {absl::StrCat("f -0644 system.posix_acl_access=\"", EscapeBytes(AclOfUser7()), "\"")}},
       // containerd.md §6.3: the mode comes after the xattrs, and the group's bits are the ACL's mask.
       {"TheModesGroupBitsAreTheAclsMask",
-       {Tar().File("f", "", {.mode = 0664, .xattrs = {{"system.posix_acl_access", AclOfUser7()}}}).Build()},
-       {absl::StrCat("f -0664 system.posix_acl_access=\"", EscapeBytes(AclOfUser7(/*mask=*/6)), "\"")}},
+       {Tar().File("f", "", {.mode = 0644, .xattrs = {{"system.posix_acl_access", AclOfUser7(/*mask=*/6)}}}).Build()},
+       {absl::StrCat("f -0644 system.posix_acl_access=\"", EscapeBytes(AclOfUser7(/*mask=*/4)), "\"")}},
       {"DefaultAclIsNotInheritedByEntriesThatHaveNone",
        {Tar()
             .Directory("d", {.xattrs = {{"system.posix_acl_default", AclOfUser7()}}})

@@ -1,5 +1,8 @@
 #include "tests/unpack/random_layers.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
@@ -76,8 +79,25 @@ void Append(TarBuilder& tar, const RandomEntry& entry) {
 
 std::vector<RandomEntry> RandomLayers::Next(const RandomLayerOptions& options) {
   std::vector<RandomEntry> layer;
-  for (size_t left = 1 + random_.Below(options.max_entries); left > 0; --left) layer.push_back(NextEntry(options));
+  for (size_t left = 1 + random_.Below(options.max_entries); left > 0; --left) {
+    RandomEntry entry = NextEntry(options);
+    if (options.plain) ListParents(entry.path, layer);
+    layer.push_back(std::move(entry));
+  }
   return layer;
+}
+
+// Those of which the layer has nothing yet.
+void RandomLayers::ListParents(const std::string& path, std::vector<RandomEntry>& layer) {
+  for (size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
+    const std::string parent = path.substr(0, slash);
+    const bool listed =
+        std::any_of(layer.begin(), layer.end(), [&parent](const RandomEntry& entry) { return entry.path == parent; });
+    if (listed) continue;
+    RandomEntry directory{.kind = Kind::kDirectory, .path = parent, .name = parent, .meta = Meta()};
+    directory.meta.xattrs.clear();
+    layer.push_back(std::move(directory));
+  }
 }
 
 RandomEntry RandomLayers::NextEntry(const RandomLayerOptions& options) {
@@ -99,13 +119,14 @@ RandomEntry RandomLayers::NextEntry(const RandomLayerOptions& options) {
   entry.meta = Meta();
   if (entry.kind == Kind::kSymlink) {
     static constexpr const char* kStarts[] = {"", "", "/", "../", "./", "../../../"};
-    entry.link = absl::StrCat(random_.Of(kStarts), Path());
+    entry.link = options.plain ? Path() : absl::StrCat(random_.Of(kStarts), Path());
     // The kernel keeps user.* to files and directories.
     entry.meta.xattrs.clear();
   }
+  if (entry.kind == Kind::kDirectory && options.plain) entry.meta.xattrs.clear();
   if (entry.kind == Kind::kFifo || entry.kind == Kind::kDevice) entry.meta.xattrs.clear();
   if (entry.kind == Kind::kHardLink) {
-    entry.link = options.plain || !random_.OneIn(8) ? random_.Of(files_) : Path();
+    entry.link = random_.OneIn(8) ? Path() : random_.Of(files_);
     entry.meta.xattrs.clear();
   }
   if (entry.kind == Kind::kFile || entry.kind == Kind::kSparseFile) {

@@ -15,10 +15,10 @@ namespace sluice::testing {
 struct RandomEntry {
   enum class Kind { kFile, kSparseFile, kDirectory, kSymlink, kHardLink, kFifo, kDevice, kWhiteout, kOpaque };
   Kind kind = Kind::kFile;
-  std::string path;     // of a whiteout, what it hides; of an opaque mark, its directory
-  std::string name;     // the same as it is spelled in the archive
-  std::string link;     // of symlinks and hard links
-  std::string content;  // of files
+  std::string path;          // of a whiteout, what it hides; of an opaque mark, its directory
+  std::string name;          // the same as it is spelled in the archive
+  std::string link = {};     // of symlinks and hard links
+  std::string content = {};  // of files
   TarMeta meta;
 };
 
@@ -28,7 +28,7 @@ struct RandomLayerOptions {
   bool whiteouts = true;
   bool opaque = true;
   bool hard_links = true;
-  // Only what any tar knows: names as they are normalised, no link to a name that was not written.
+  // Only what all tars agree on: every directory listed, names and symlinks that don't go up, no xattrs on directories.
   bool plain = false;
 };
 
@@ -41,6 +41,7 @@ class RandomLayers {
 
  private:
   RandomEntry NextEntry(const RandomLayerOptions& options);
+  void ListParents(const std::string& path, std::vector<RandomEntry>& layer);
   std::string Path();
   std::string Spelled(std::string path);
   TarMeta Meta();
