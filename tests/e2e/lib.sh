@@ -275,18 +275,19 @@ daemon_is_found() {
     in_containerd snapshots --snapshotter sluice rm daemon-probe
 }
 
-# mount_view SNAPSHOTTER CHAIN DIR: a read-only view of a committed snapshot, mounted for real.
+# mount_view SNAPSHOTTER CHAIN DIR: a read-only view of a committed snapshot, mounted for real. The mounts are those that
+# View answers: asked for later they may be gone, since nothing keeps garbage collection from a view. What they mount is
+# the layers', and these belong to an image.
 mount_view() {
   local key=view-${1}-${2#sha256:}
   mkdir -p "$3"
-  in_containerd snapshots --snapshotter "$1" view "$key" "$2" >/dev/null || fail "no view of $1 $2"
-  in_containerd snapshots --snapshotter "$1" mounts "$3" "$key" >"$node/mount.sh"
+  in_containerd snapshots --snapshotter "$1" view --target "$3" "$key" "$2" >"$node/mount.sh" || fail "no view of $1 $2"
   sh -e "$node/mount.sh" || fail "the mounts of $1 $2 do not mount: $(cat "$node/mount.sh")"
 }
 
 unmount_view() { # SNAPSHOTTER CHAIN DIR
   umount "$3"
-  # Garbage collection, which nothing keeps from a view, may have been faster.
+  # Garbage collection may have been faster.
   in_containerd snapshots --snapshotter "$1" rm "view-${1}-${2#sha256:}" 2>/dev/null || true
 }
 
