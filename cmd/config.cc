@@ -125,10 +125,42 @@ absl::Status ReadStore(const std::string& key, const toml::node& node, std::vect
   return absl::OkStatus();
 }
 
-Reader Stores(std::vector<StoreConfig>& stores) {
-  return [&stores](const std::string& key, const toml::node& node) -> absl::Status {
-    if (!node.is_array_of_tables()) return ErrorAt(node, key, "must be written [[store]]");
-    for (const toml::node& element : *node.as_array()) RETURN_IF_ERROR(ReadStore(key, element, stores));
+Reader Strategies(PolicyConfig& policy) {
+  return [&policy](const std::string& key, const toml::node& node) -> absl::Status {
+    std::vector<std::string> names;
+    RETURN_IF_ERROR(Texts(names)(key, node));
+    policy.layout = policy.stream = policy.cached = false;
+    for (const std::string& name : names) {
+      bool* const allowed = name == "layout"   ? &policy.layout
+                            : name == "stream" ? &policy.stream
+                            : name == "cached" ? &policy.cached
+                                               : nullptr;
+      if (allowed == nullptr) return ErrorAt(node, key, R"(must be a list of "layout", "stream" and "cached")");
+      *allowed = true;
+    }
+    return absl::OkStatus();
+  };
+}
+
+absl::Status ReadPolicy(const std::string& key, const toml::node& node, std::vector<PolicyConfig>& policies) {
+  PolicyConfig policy;
+  RETURN_IF_ERROR(ReadTable(node, key + ".",
+                            {{"hosts", Texts(policy.hosts)},
+                             {"strategies", Strategies(policy)},
+                             {"max_downloads", Number(policy.max_downloads, 0, 1024)},
+                             {"max_bytes_per_second", Bytes(policy.max_bytes_per_second)}}));
+  if (policy.hosts.empty()) return ErrorAt(node, key + ".hosts", "is missing");
+  policies.push_back(std::move(policy));
+  return absl::OkStatus();
+}
+
+// [[name]], as often as you like; `read` is given each.
+template <typename Element>
+Reader Tables(std::vector<Element>& elements,
+              absl::Status (*read)(const std::string& key, const toml::node& node, std::vector<Element>& elements)) {
+  return [&elements, read](const std::string& key, const toml::node& node) -> absl::Status {
+    if (!node.is_array_of_tables()) return ErrorAt(node, key, absl::StrCat("must be written [[", key, "]]"));
+    for (const toml::node& element : *node.as_array()) RETURN_IF_ERROR(read(key, element, elements));
     return absl::OkStatus();
   };
 }
@@ -147,17 +179,23 @@ absl::StatusOr<toml::table> ParseToml(absl::string_view text) {
 absl::StatusOr<Config> Parse(absl::string_view text) {
   ASSIGN_OR_RETURN(const toml::table document, ParseToml(text));
   Config config;
-  RETURN_IF_ERROR(
-      ReadTable(document, "",
-                {{"store", Stores(config.stores)},
-                 {"registry", Table({{"local_registries", Texts(config.registry.local_registries)},
-                                     {"hosts_dir", Path(config.registry.hosts_dir)},
-                                     {"plain_http_credentials", Texts(config.registry.plain_http_credentials)}})},
-                 {"containerd", Table({{"address", Path(config.containerd.address)}})},
-                 {"unpack", Table({{"workers", Number(config.unpack.workers, 0, 1024)},
-                                   {"sync", Choice(config.unpack.sync_on_commit, {"background", "commit"})}})},
-                 {"cache", Table({{"max_bytes", Bytes(config.cache.max_bytes)}})},
-                 {"metrics", Table({{"address", Text(config.metrics.address)}})}}));
+  RETURN_IF_ERROR(ReadTable(
+      document, "",
+      {{"store", Tables(config.stores, &ReadStore)},
+       {"registry", Table({{"local_registries", Texts(config.registry.local_registries)},
+                           {"hosts_dir", Path(config.registry.hosts_dir)},
+                           {"plain_http_credentials", Texts(config.registry.plain_http_credentials)},
+                           {"docker_config", Path(config.registry.docker_config)},
+                           {"max_downloads", Number(config.registry.max_downloads, 1, 1024)},
+                           {"policy", Tables(config.registry.policies, &ReadPolicy)}})},
+       {"containerd", Table({{"address", Path(config.containerd.address)}})},
+       {"unpack", Table({{"workers", Number(config.unpack.workers, 0, 1024)},
+                         {"sync", Choice(config.unpack.sync_on_commit, {"background", "commit"})}})},
+       {"cache",
+        Table({{"max_bytes", Bytes(config.cache.max_bytes)},
+               {"min_free", Bytes(config.cache.min_free)},
+               {"min_free_inodes", Number(config.cache.min_free_inodes, 0, std::numeric_limits<int64_t>::max())}})},
+       {"metrics", Table({{"address", Text(config.metrics.address)}})}}));
   return config;
 }
 

@@ -17,12 +17,25 @@ struct StoreConfig {
   std::vector<std::string> registries;  // whose tags it owns
 };
 
+// [[registry.policy]]: the first whose hosts match a registry holds.
+struct PolicyConfig {
+  std::vector<std::string> hosts;  // as local_registries
+  bool layout = true;              // strategies = ["layout", "stream", "cached"]
+  bool stream = true;
+  bool cached = true;
+  int64_t max_downloads = 0;         // at once; 0: no bound
+  int64_t max_bytes_per_second = 0;  // 0: no bound
+};
+
 struct Config {
   std::vector<StoreConfig> stores;
   struct {
     std::vector<std::string> local_registries;
     std::string hosts_dir = "/etc/containerd/certs.d";
     std::vector<std::string> plain_http_credentials;
+    std::string docker_config;  // directory of config.json; empty: DOCKER_CONFIG, else HOME/.docker, else /root/.docker
+    int64_t max_downloads = 4;  // layers at once, of all registries
+    std::vector<PolicyConfig> policies;
   } registry;
   struct {
     std::string address = "/run/containerd/containerd.sock";
@@ -32,7 +45,9 @@ struct Config {
     bool sync_on_commit = false;  // sync = "commit"; default "background"
   } unpack;
   struct {
-    int64_t max_bytes = 0;  // 0: the smaller of 20 GiB and a tenth of the file system
+    int64_t max_bytes = 0;                // 0: the smaller of 20 GiB and a tenth of the file system
+    int64_t min_free = int64_t{1} << 30;  // bytes that are left free on the file system
+    int64_t min_free_inodes = 10'000;
   } cache;
   struct {
     std::string address;  // empty: none

@@ -35,6 +35,15 @@ path = "/srv/images"
 local_registries = ["*.internal", "100.64.0.0/10"]
 hosts_dir = "/etc/certs.d"
 plain_http_credentials = ["r:5000"]
+docker_config = "/etc/sluice/docker"
+max_downloads = 7
+[[registry.policy]]
+hosts = ["*.example.com"]
+strategies = ["cached"]
+max_downloads = 2
+max_bytes_per_second = "50MiB"
+[[registry.policy]]
+hosts = ["10.0.0.0/8"]
 [containerd]
 address = "/run/c.sock"
 [unpack]
@@ -42,6 +51,8 @@ workers = 3
 sync = "commit"
 [cache]
 max_bytes = "20GiB"
+min_free = "3GiB"
+min_free_inodes = 5
 [metrics]
 address = "127.0.0.1:9464"
 )",
@@ -58,6 +69,19 @@ address = "127.0.0.1:9464"
   EXPECT_EQ(config.unpack.workers, 3);
   EXPECT_TRUE(config.unpack.sync_on_commit);
   EXPECT_EQ(config.cache.max_bytes, int64_t{20} << 30);
+  EXPECT_EQ(config.cache.min_free, int64_t{3} << 30);
+  EXPECT_EQ(config.cache.min_free_inodes, 5);
+  EXPECT_EQ(config.registry.docker_config, "/etc/sluice/docker");
+  EXPECT_EQ(config.registry.max_downloads, 7);
+  ASSERT_EQ(config.registry.policies.size(), 2u);
+  const PolicyConfig& policy = config.registry.policies[0];
+  EXPECT_THAT(policy.hosts, ElementsAre("*.example.com"));
+  EXPECT_FALSE(policy.layout);
+  EXPECT_FALSE(policy.stream);
+  EXPECT_TRUE(policy.cached);
+  EXPECT_EQ(policy.max_downloads, 2);
+  EXPECT_EQ(policy.max_bytes_per_second, 50 << 20);
+  EXPECT_TRUE(config.registry.policies[1].stream);
   EXPECT_EQ(config.metrics.address, "127.0.0.1:9464");
 }
 
@@ -93,6 +117,10 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"NumberInList", "[registry]\nlocal_registries = [\"a\",\n 5]\n",
             "c.toml:3: registry.local_registries: must be a list"},
         Bad{"BadSize", "[cache]\nmax_bytes = \"20 gigs\"\n", "c.toml:2: cache.max_bytes: must be a size like"},
+        Bad{"UnknownStrategy", "[[registry.policy]]\nhosts = [\"a\"]\nstrategies = [\"defer\"]\n",
+            "c.toml:3: registry.policy.strategies: must be a list of \"layout\", \"stream\" and \"cached\""},
+        Bad{"PolicyWithoutHosts", "[[registry.policy]]\nmax_downloads = 1\n",
+            "c.toml:1: registry.policy.hosts: is missing"},
         Bad{"TableIsAValue", "unpack = 3\n", "c.toml:1: unpack: must be a table"}),
     [](const auto& test) { return std::string(test.param.name); });
 

@@ -1,13 +1,12 @@
 // Is a registry on this machine or its private network? DESIGN: by the host as written, never by DNS.
 #pragma once
 
-#include <memory>
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "registry/host_patterns.h"
 
 namespace sluice {
 
@@ -16,8 +15,7 @@ enum class Locality { kUnknown, kLocal, kRemote };
 // Thread-safe (const only).
 class LocalityRules {
  public:
-  // `local_registries`: host, host:port, *.suffix or CIDR. A host without a port stands for all its ports; *.suffix for
-  // every name below the suffix, not for the suffix itself. InvalidArgument naming the entry that is none of them.
+  // `local_registries`: as HostPatterns, with its errors.
   static absl::StatusOr<LocalityRules> Create(absl::Span<const std::string> local_registries);
 
   // `host` as in Reference::host; kUnknown only for the empty string. Local: localhost, an IP literal in loopback,
@@ -26,8 +24,7 @@ class LocalityRules {
   Locality Classify(absl::string_view host) const;
 
  private:
-  struct Rule;
-  std::vector<std::shared_ptr<const Rule>> rules_;
+  HostPatterns listed_;
 };
 
 // localhost or a loopback literal: the hosts that containerd asks over plain http.

@@ -1,14 +1,19 @@
-// What the core asks of containerd: the documents of the images it is just pulling, and their names.
+// What the core asks of containerd: the documents of the images it is just pulling, their names, and blobs that it has
+// already.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "base/byte_reader.h"
+#include "base/cancellation.h"
 #include "base/digest.h"
 
 namespace sluice {
@@ -43,6 +48,17 @@ class ContentStore {
   // differs; NotFound.
   virtual absl::StatusOr<std::string> ReadDocument(const std::string& containerd_namespace, const Digest& digest,
                                                    int64_t max_bytes, absl::Time deadline) = 0;
+
+  // True if the blob is there, whole, and `size` bytes long where that is known. False also when containerd does not
+  // say.
+  virtual bool HasBlob(const std::string& containerd_namespace, const Digest& digest, std::optional<int64_t> size,
+                       absl::Time deadline) = 0;
+
+  // A blob as a stream, not verified. `cancellation` is borrowed for the life of the reader, and ends a wait within 100
+  // ms; so does the end of containerd.
+  virtual absl::StatusOr<std::unique_ptr<ByteReader>> OpenBlob(const std::string& containerd_namespace,
+                                                               const Digest& digest,
+                                                               const Cancellation* cancellation) = 0;
 
   virtual absl::StatusOr<std::vector<ImageRecord>> ListImages(const std::string& containerd_namespace,
                                                               absl::Time deadline) = 0;

@@ -34,12 +34,14 @@ struct Filler::Waiter {
 };
 
 struct Filler::Entry {
-  Entry(FillJob job, LayerDirectories& directories, LocalBlobs& blobs, const UnpackLimits& limits)
-      : key(KeyOf(job)), fill(std::make_unique<LayerFill>(std::move(job), directories, blobs, limits, cancellation)) {}
+  Entry(FillJob job, LayerDirectories& directories, LayerSources& sources, const UnpackLimits& limits)
+      : key(KeyOf(job)),
+        fill(std::make_unique<LayerFill>(std::move(job), directories, sources, limits, cancellation)) {}
 
   const Key key;
   Cancellation cancellation;
   Phase phase = Phase::kReady;
+  Lane lane = Lane::kHost;
   bool streamed = false;
   EntryPtr below;  // the layer under it, if that is being filled too
   std::optional<std::vector<int64_t>> parent_directories;
@@ -50,9 +52,10 @@ struct Filler::Entry {
   std::unique_ptr<LayerFill> fill;  // borrows `cancellation`
 };
 
-Filler::Filler(LayerDirectories& directories, LocalBlobs& blobs, const Options& options)
-    : directories_(directories), blobs_(blobs), options_(options) {
-  for (int i = 0; i < WorkerCount(options.workers); ++i) threads_.emplace_back([this] { Work(); });
+Filler::Filler(LayerDirectories& directories, LayerSources& sources, const Options& options)
+    : directories_(directories), sources_(sources), options_(options) {
+  for (int i = 0; i < WorkerCount(options.workers); ++i) threads_.emplace_back([this] { Work(Lane::kHost); });
+  for (int i = 0; i < options.downloads; ++i) threads_.emplace_back([this] { Work(Lane::kNetwork); });
   threads_.emplace_back([this] { Watch(); });
 }
 
@@ -75,7 +78,9 @@ Filler::~Filler() {
   for (std::thread& thread : threads_) thread.join();
   // Entries refer to each other both ways while they are parked.
   for (const auto& [key, entry] : entries_) entry->parked_here.clear();
-  for (const EntryPtr& entry : ready_) entry->parked_here.clear();
+  for (const auto* ready : {&ready_, &downloads_}) {
+    for (const EntryPtr& entry : *ready) entry->parked_here.clear();
+  }
 }
 
 void Filler::Fill(Request request) {
@@ -123,21 +128,22 @@ Filler::EntryPtr Filler::Join(FillJob job, const EntryPtr& below) {
     if (entry->below == nullptr || HasFailed(*entry->below)) entry->below = below;
     return entry;
   }
-  auto entry = std::make_shared<Entry>(std::move(job), directories_, blobs_, options_.limits);
+  auto entry = std::make_shared<Entry>(std::move(job), directories_, sources_, options_.limits);
   entry->below = below;
   entries_[key] = entry;
   ready_.push_back(entry);
   return entry;
 }
 
-void Filler::Work() {
+void Filler::Work(Lane lane) {
+  std::deque<EntryPtr>& ready = lane == Lane::kHost ? ready_ : downloads_;
   for (;;) {
     EntryPtr entry;
     {
       MutexLock lock(mutex_);
-      while (!stopping_ && ready_.empty()) work_.Wait(mutex_);
+      while (!stopping_ && ready.empty()) work_.Wait(mutex_);
       if (stopping_) return;
-      entry = NextReady();
+      entry = NextReady(ready);
       entry->phase = Phase::kRunning;
     }
     Run(entry);
@@ -146,14 +152,14 @@ void Filler::Work() {
 
 // What is nearly done goes first, then what somebody waits for, then what is filled ahead; each in the order of
 // arrival, which within an image is base first.
-Filler::EntryPtr Filler::NextReady() {
+Filler::EntryPtr Filler::NextReady(std::deque<EntryPtr>& ready) {
   auto rank = [](const EntryPtr& entry) {
     if (entry->streamed || entry->cancellation.cancelled()) return 0;
     return entry->waiters.empty() ? 2 : 1;
   };
-  auto best = absl::c_min_element(ready_, [&](const EntryPtr& a, const EntryPtr& b) { return rank(a) < rank(b); });
+  auto best = absl::c_min_element(ready, [&](const EntryPtr& a, const EntryPtr& b) { return rank(a) < rank(b); });
   EntryPtr entry = *best;
-  ready_.erase(best);
+  ready.erase(best);
   return entry;
 }
 
@@ -169,16 +175,15 @@ void Filler::Run(const EntryPtr& entry) {
   if (outcome->has_value()) Complete(entry, **std::move(outcome));
 }
 
-// Nothing: the fill is parked, and runs again when the layer it needs is done.
+// Nothing: the fill goes on later, when a worker for downloads is free or the layer it needs is done.
 absl::StatusOr<std::optional<LayerRecord>> Filler::Advance(const EntryPtr& entry) {
   RETURN_IF_ERROR(entry->cancellation.Check());
   LayerFill& fill = *entry->fill;
   if (!entry->streamed) {
     ASSIGN_OR_RETURN(std::optional<LayerRecord> existing, fill.FindExisting());
     if (existing.has_value()) return existing;
-    RETURN_IF_ERROR(fill.Stream());
-    MutexLock lock(mutex_);
-    entry->streamed = true;
+    ASSIGN_OR_RETURN(const bool streamed, Stream(entry));
+    if (!streamed) return std::nullopt;
   }
   std::vector<int64_t> parents;
   if (!fill.self_contained()) {
@@ -189,6 +194,24 @@ absl::StatusOr<std::optional<LayerRecord>> Filler::Advance(const EntryPtr& entry
   }
   RETURN_IF_ERROR(entry->cancellation.Check());
   return fill.Publish(parents);
+}
+
+absl::StatusOr<bool> Filler::Stream(const EntryPtr& entry) {
+  if (entry->lane == Lane::kNetwork) {
+    RETURN_IF_ERROR(entry->fill->StreamFromRegistry());
+  } else {
+    ASSIGN_OR_RETURN(const bool streamed, entry->fill->StreamFromThisHost());
+    if (!streamed) {
+      MutexLock lock(mutex_);
+      entry->lane = Lane::kNetwork;
+      MakeReady(entry);
+      return false;
+    }
+  }
+  MutexLock lock(mutex_);
+  entry->lane = Lane::kHost;
+  entry->streamed = true;
+  return true;
 }
 
 absl::StatusOr<std::optional<std::vector<int64_t>>> Filler::ParentsOrPark(const EntryPtr& entry) {
@@ -222,8 +245,8 @@ absl::StatusOr<std::optional<std::vector<int64_t>>> Filler::ParentsOrPark(const 
 
 void Filler::MakeReady(const EntryPtr& entry) {
   entry->phase = Phase::kReady;
-  ready_.push_back(entry);
-  work_.NotifyOne();
+  (entry->lane == Lane::kHost ? ready_ : downloads_).push_back(entry);
+  work_.NotifyAll();
 }
 
 void Filler::Complete(const EntryPtr& entry, absl::StatusOr<LayerRecord> result) {

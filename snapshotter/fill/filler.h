@@ -16,18 +16,20 @@
 #include "base/digest.h"
 #include "base/mutex.h"
 #include "snapshotter/fill/layer_fill.h"
-#include "snapshotter/fill/local_blobs.h"
+#include "snapshotter/fill/layer_sources.h"
 #include "snapshotter/layer_directories.h"
 #include "unpack/layer.h"
 
 namespace sluice {
 
 // A fill needs the layers below only at its end, and waits for them without holding a worker; so one worker is enough
-// for any chain. Thread-safe; callbacks run on its threads, without locks.
+// for any chain. Downloads have workers of their own, so that a slow registry never delays what is on this host.
+// Thread-safe; callbacks run on its threads, without locks.
 class Filler {
  public:
   struct Options {
-    int workers = 0;  // 0: as many as there are cores
+    int workers = 0;    // 0: as many as there are cores
+    int downloads = 4;  // layers that are fetched and unpacked at once, beside those
     UnpackLimits limits;
   };
 
@@ -44,8 +46,8 @@ class Filler {
     Done done;
   };
 
-  // `directories` and `blobs` are borrowed.
-  Filler(LayerDirectories& directories, LocalBlobs& blobs, const Options& options);
+  // `directories` and `sources` are borrowed.
+  Filler(LayerDirectories& directories, LayerSources& sources, const Options& options);
   // Cancels all fills, answers all requests with Cancelled, waits for its threads.
   ~Filler();
 
@@ -63,12 +65,17 @@ class Filler {
 
   static Key KeyOf(const FillJob& job);
 
-  void Work();
+  // What a fill does next is done here or over the network.
+  enum class Lane { kHost, kNetwork };
+
+  void Work(Lane lane);
   void Watch();
   void Run(const EntryPtr& entry);
   absl::StatusOr<std::optional<LayerRecord>> Advance(const EntryPtr& entry);
+  // False: the fill waits for a worker that downloads.
+  absl::StatusOr<bool> Stream(const EntryPtr& entry);
   void Complete(const EntryPtr& entry, absl::StatusOr<LayerRecord> result);
-  EntryPtr NextReady() SLUICE_REQUIRES(mutex_);
+  EntryPtr NextReady(std::deque<EntryPtr>& ready) SLUICE_REQUIRES(mutex_);
   static bool HasFailed(const Entry& entry);
   void Forget(const EntryPtr& entry) SLUICE_REQUIRES(mutex_);
   EntryPtr Join(FillJob job, const EntryPtr& below) SLUICE_REQUIRES(mutex_);
@@ -78,15 +85,16 @@ class Filler {
   void Release(Waiter& waiter, bool cancelled) SLUICE_REQUIRES(mutex_);
 
   LayerDirectories& directories_;
-  LocalBlobs& blobs_;
+  LayerSources& sources_;
   const Options options_;
 
   Mutex mutex_;
-  CondVar work_;     // ready_ grew, or stopping_
+  CondVar work_;     // ready_ or downloads_ grew, or stopping_
   CondVar waiting_;  // waiters_ is no longer empty, or stopping_
   bool stopping_ SLUICE_GUARDED_BY(mutex_) = false;
   absl::flat_hash_map<Key, EntryPtr> entries_ SLUICE_GUARDED_BY(mutex_);  // not done
   std::deque<EntryPtr> ready_ SLUICE_GUARDED_BY(mutex_);
+  std::deque<EntryPtr> downloads_ SLUICE_GUARDED_BY(mutex_);  // ready, but for the network
   std::vector<WaiterPtr> waiters_ SLUICE_GUARDED_BY(mutex_);
   std::vector<std::thread> threads_;
 };

@@ -54,7 +54,7 @@ TEST_F(FillerBlobsTest, SecondStoreHelpsWhereTheFirstIsDamaged) {
   const BuiltImage image = layout_.WriteImage(spec);
   other.WriteImage(spec);
   FlipByte(image.layers[0].digest);
-  LocalBlobs both({store_, MakeOciLayoutStore("second", other_directory.path(), {})});
+  LayerSources both({.stores = {store_, MakeOciLayoutStore("second", other_directory.path(), {})}});
   filler_ = std::make_unique<Filler>(directories_, both, Filler::Options{.workers = 1, .limits = {}});
   Answer answer;
   Ask(answer, Jobs(image));
@@ -89,7 +89,7 @@ TEST_F(FillerBlobsTest, RemoteImageFromAStoreIsCached) {
   const BuiltImage image = layout_.WriteImage({.layers = {Plain("a")}});
   StartFiller(1);
   std::vector<FillJob> jobs = Jobs(image);
-  jobs[0].locality = Locality::kRemote;
+  jobs[0].wanted.locality = Locality::kRemote;
   Answer answer;
   Ask(answer, jobs);
   ASSERT_OK(answer.Wait().status());
@@ -100,7 +100,7 @@ TEST_F(FillerBlobsTest, BlobOfAnotherLayerIsRefused) {
   const BuiltImage image = layout_.WriteImage({.layers = {Plain("a"), Plain("b")}});
   StartFiller(1);
   std::vector<FillJob> jobs = {Jobs(image)[0]};
-  jobs[0].blobs = {{.digest = image.layers[1].digest, .size = std::nullopt}};
+  jobs[0].wanted.blobs = {{.digest = image.layers[1].digest, .size = std::nullopt}};
   Answer answer;
   Ask(answer, jobs);
   EXPECT_FALSE(answer.Wait().ok());
@@ -149,8 +149,9 @@ class RefusingStore : public testing::GatedStore {
 TEST_F(FillerBlobsTest, StoreThatRefusesIsNamed) {
   TempDir other_directory;
   const BuiltImage image = OciLayoutBuilder(other_directory.path()).WriteImage({.layers = {Plain("a")}});
-  LocalBlobs refusing({std::make_shared<RefusingStore>(MakeOciLayoutStore("registry", layout_directory_.path(), {})),
-                       MakeOciLayoutStore("second", other_directory.path(), {})});
+  LayerSources refusing(
+      {.stores = {std::make_shared<RefusingStore>(MakeOciLayoutStore("registry", layout_directory_.path(), {})),
+                  MakeOciLayoutStore("second", other_directory.path(), {})}});
   filler_ = std::make_unique<Filler>(directories_, refusing, Filler::Options{.workers = 1, .limits = {}});
   Answer answer;
   Ask(answer, Jobs(image));

@@ -258,7 +258,7 @@ class FillerFixture : public ::testing::Test {
   void StartFiller(int workers) {
     Filler::Options options;
     options.workers = workers;
-    filler_ = std::make_unique<Filler>(directories_, blobs_, options);
+    filler_ = std::make_unique<Filler>(directories_, sources_, options);
   }
 
   // The jobs for `image` from layer `first` on, as the provider makes them.
@@ -269,9 +269,10 @@ class FillerFixture : public ::testing::Test {
       job.claim.chain_id = image.layers[k].chain_id;
       job.claim.config_diff_id = image.layers[k].diff_id;
       job.claim.has_parent = k > 0;
-      job.blobs = {{.digest = image.layers[k].digest, .size = image.layers[k].size}};
-      job.image = "172.30.0.1:5000/app:1";
-      job.locality = Locality::kLocal;
+      job.wanted.blobs = {{.digest = image.layers[k].digest, .size = image.layers[k].size}};
+      job.wanted.image = "172.30.0.1:5000/app:1";
+      job.wanted.containerd_namespace = "default";
+      job.wanted.locality = Locality::kLocal;
       jobs.push_back(std::move(job));
     }
     return jobs;
@@ -301,7 +302,7 @@ class FillerFixture : public ::testing::Test {
   std::shared_ptr<GatedStore> store_ =
       std::make_shared<GatedStore>(MakeOciLayoutStore("registry", layout_directory_.path(), {}));
   DirectoriesInMemory directories_;
-  LocalBlobs blobs_{{store_}};
+  LayerSources sources_{{.stores = {store_}}};
   LogCapture log_;
   std::unique_ptr<Filler> filler_;
 };

@@ -29,10 +29,11 @@ std::vector<FillJob> JobsOf(const Plan& plan, const LayerRequest& request) {
     job.claim.config_diff_id = plan.layers[k].diff_id;
     job.claim.has_parent = request.has_parent || k > plan.position;
     if (k == plan.position) job.claim.parent_chain_id = request.parent_chain_id;
-    job.blobs = plan.layers[k].blobs;
-    job.image = plan.image;
-    job.locality = plan.locality;
-    job.endpoint_known = !plan.endpoints.empty();
+    job.wanted.image = plan.image;
+    job.wanted.containerd_namespace = request.containerd_namespace;
+    job.wanted.blobs = plan.layers[k].blobs;
+    job.wanted.locality = plan.locality;
+    job.wanted.endpoints = plan.endpoints;
     jobs.push_back(std::move(job));
   }
   return jobs;
@@ -48,9 +49,15 @@ class ImageLayerProvider : public LayerProvider {
  public:
   explicit ImageLayerProvider(LayerProviderOptions options)
       : directories_(*options.directories),
-        blobs_(std::move(options.stores)),
+        sources_({.stores = std::move(options.stores),
+                  .cache = options.cache,
+                  .content_store = options.content_store,
+                  .open_remote = std::move(options.open_remote),
+                  .locality = options.locality,
+                  .policies = std::move(options.policies)}),
         resolver_(options.content_store, OriginFinder(options.locality, std::move(options.known_hosts))),
-        filler_(directories_, blobs_, {.workers = options.workers, .limits = options.limits}),
+        filler_(directories_, sources_,
+                {.workers = options.workers, .downloads = options.downloads, .limits = options.limits}),
         resolvers_(kResolverThreads) {}
 
   ~ImageLayerProvider() override { stopping_.store(true); }
@@ -104,7 +111,7 @@ class ImageLayerProvider : public LayerProvider {
   }
 
   LayerDirectories& directories_;
-  LocalBlobs blobs_;
+  LayerSources sources_;
   Resolver resolver_;
   Filler filler_;
   std::atomic<bool> stopping_{false};

@@ -8,6 +8,8 @@
 #include "registry/locality.h"
 #include "registry/store/store.h"
 #include "snapshotter/fill/content_store.h"
+#include "snapshotter/fill/layer_sources.h"
+#include "snapshotter/fill/registry_policy.h"
 #include "snapshotter/layer_directories.h"
 #include "snapshotter/layer_provider.h"
 #include "unpack/layer.h"
@@ -20,9 +22,13 @@ struct LayerProviderOptions {
   // Hosts with their ports that the configuration names (local_registries, owners of stores): containerd does not say
   // which port an image came from.
   std::vector<std::string> known_hosts;
+  BlobCache* cache = nullptr;            // borrowed; null: registries are only streamed
+  LayerSources::OpenRemote open_remote;  // null: no registry is asked
+  RegistryPolicies policies;
   ContentStore* content_store = nullptr;    // borrowed; null: labels only
   LayerDirectories* directories = nullptr;  // borrowed
   int workers = 0;                          // 0: as many as there are cores
+  int downloads = 4;                        // layers that are fetched and unpacked at once, beside those
   UnpackLimits limits;
 };
 

@@ -27,51 +27,70 @@ absl::StatusOr<std::vector<UniqueFd>> OpenAll(LayerDirectories& directories, abs
   return fds;
 }
 
-void LogFilled(const FillJob& job, Strategy strategy, const Store& store, const UnpackedLayer& layer,
+void LogFilled(const FillJob& job, Strategy strategy, const std::string& place, const UnpackedLayer& layer,
                absl::Duration busy) {
   const double seconds = absl::ToDoubleSeconds(busy);
-  LOG(INFO) << absl::StreamFormat("%s store=%s kind=%s image=%s digest=%s bytes=%d seconds=%.3f MB/s=%.1f",
-                                  LogPhrase(strategy), store.name(), store.kind(), job.image.empty() ? "-" : job.image,
-                                  layer.blob_digest.ToString(), layer.blob_bytes, seconds,
-                                  static_cast<double>(layer.blob_bytes) / 1e6 / std::max(seconds, 1e-6));
+  const std::string& image = job.wanted.image;
+  LOG(INFO) << absl::StreamFormat("%s %s image=%s digest=%s bytes=%d seconds=%.3f MB/s=%.1f", LogPhrase(strategy),
+                                  place, image.empty() ? "-" : image, layer.blob_digest.ToString(), layer.blob_bytes,
+                                  seconds, static_cast<double>(layer.blob_bytes) / 1e6 / std::max(seconds, 1e-6));
 }
+
+bool IsOnThisHost(BlobSource source) { return source == BlobSource::kStore || source == BlobSource::kOwnCopy; }
 
 }  // namespace
 
-LayerFill::LayerFill(FillJob job, LayerDirectories& directories, LocalBlobs& blobs, const UnpackLimits& limits,
+LayerFill::LayerFill(FillJob job, LayerDirectories& directories, LayerSources& sources, const UnpackLimits& limits,
                      const Cancellation& cancellation)
-    : job_(std::move(job)), directories_(directories), blobs_(blobs), limits_(limits), cancellation_(cancellation) {}
+    : job_(std::move(job)),
+      directories_(directories),
+      sources_(sources),
+      limits_(limits),
+      cancellation_(cancellation) {}
 
 absl::StatusOr<std::optional<LayerRecord>> LayerFill::FindExisting() {
   if (!job_.claim.config_diff_id.has_value()) return std::nullopt;  // the fill has to find out which layer it is
   return directories_.Find(*job_.claim.config_diff_id, job_.claim.chain_id);
 }
 
-absl::Status LayerFill::Stream() {
-  LocalBlobs::Found found = blobs_.Open(job_.blobs);
-  LayerSituation situation;
-  situation.plan_known = !job_.blobs.empty();
-  situation.locality = job_.locality;
-  situation.in_store = !found.blobs.empty();
-  situation.endpoint_known = job_.endpoint_known;
-
-  absl::Status last_failure;
-  for (const Rung& rung : StrategyLadder(situation)) {
-    if (rung.source != BlobSource::kStore) continue;  // stores are what this daemon reads from
-    for (LocalBlob& blob : found.blobs) {
-      const absl::Status status = StreamFromStore(rung.strategy, blob);
-      if (status.ok() || IsFinal(status)) return status;
-      blobs_.Reject(blob, status);
-      last_failure = status;
-    }
-  }
-  // The WARNING has been given; that containerd takes over is then in order.
-  const absl::Status& unusable = last_failure.ok() ? found.rejection : last_failure;
-  if (!unusable.ok()) return absl::NotFoundError(absl::StrCat("no usable copy on this host: ", unusable.message()));
-  return absl::NotFoundError(NothingHere());
+absl::StatusOr<bool> LayerFill::StreamFromThisHost() {
+  offers_ = sources_.Find(job_.wanted, cancellation_);
+  ASSIGN_OR_RETURN(const bool streamed, TryOffers(IsOnThisHost));
+  if (streamed) return true;
+  if (next_offer_ == offers_.offers.size()) return NothingHolds();
+  return false;
 }
 
-absl::Status LayerFill::StreamFromStore(Strategy strategy, LocalBlob& found) {
+absl::Status LayerFill::StreamFromRegistry() {
+  ASSIGN_OR_RETURN(const bool streamed, TryOffers([](BlobSource) { return true; }));
+  return streamed ? absl::OkStatus() : NothingHolds();
+}
+
+absl::StatusOr<bool> LayerFill::TryOffers(const std::function<bool(BlobSource)>& allows) {
+  while (next_offer_ < offers_.offers.size() && allows(offers_.offers[next_offer_].source)) {
+    const LayerOffer& offer = offers_.offers[next_offer_++];
+    const absl::Status status = StreamFrom(offer);
+    if (status.ok()) {
+      offers_ = {};  // the others may hold descriptors
+      return true;
+    }
+    if (IsFinal(status)) return status;
+    offer.reject(status);
+    last_failure_ = status;
+  }
+  return false;
+}
+
+// The WARNINGs have been given; that containerd takes over is then in order.
+absl::Status LayerFill::NothingHolds() const {
+  const absl::Status& unusable = last_failure_.ok() ? offers_.rejection : last_failure_;
+  if (unusable.ok()) return absl::NotFoundError(offers_.reason);
+  const bool asked_registry = !offers_.offers.empty() && !IsOnThisHost(offers_.offers.back().source);
+  return absl::NotFoundError(
+      absl::StrCat(asked_registry ? offers_.reason : "no usable copy on this host", ": ", unusable.message()));
+}
+
+absl::Status LayerFill::StreamFrom(const LayerOffer& offer) {
   const absl::Time start = absl::Now();
   unpacker_.reset();
   ASSIGN_OR_RETURN(staged_, directories_.Stage());
@@ -81,22 +100,18 @@ absl::Status LayerFill::StreamFromStore(Strategy strategy, LocalBlob& found) {
   unpacker_ = std::make_unique<OverlayUnpacker>(staged_->fd(), options);
 
   LayerSource source;
-  source.name = absl::StrCat("layer ", found.blob.digest.Short());
-  // The file that was found is the one that is read, whatever happens to its name meanwhile.
-  source.open = [&found]() -> absl::StatusOr<std::unique_ptr<ByteReader>> {
-    if (found.reader != nullptr) return std::move(found.reader);
-    return found.store->OpenBlob(found.blob.digest, found.blob.size);
-  };
+  source.name = absl::StrCat("layer ", offer.blob.digest.Short());
+  source.open = offer.open;
   source.expected = {
-      .blob_digest = found.blob.digest, .blob_bytes = found.blob.size, .diff_id = job_.claim.config_diff_id};
+      .blob_digest = offer.blob.digest, .blob_bytes = offer.blob.size, .diff_id = job_.claim.config_diff_id};
   absl::Status status = unpacker_->Stream(source);
   if (!status.ok()) {
     unpacker_.reset();
     staged_.reset();
     return status;
   }
-  strategy_ = strategy;
-  store_ = found.store;
+  strategy_ = offer.strategy;
+  place_ = offer.place;
   busy_ = absl::Now() - start;
   return absl::OkStatus();
 }
@@ -123,21 +138,8 @@ absl::StatusOr<LayerRecord> LayerFill::Publish(absl::Span<const int64_t> parents
   facts.usage_inodes = layer.usage_inodes;
   unpacker_.reset();
   ASSIGN_OR_RETURN(LayerRecord record, directories_.Publish(std::move(staged_), facts));
-  LogFilled(job_, strategy_, *store_, layer, busy_ + (absl::Now() - start));
+  LogFilled(job_, strategy_, place_, layer, busy_ + (absl::Now() - start));
   return record;
-}
-
-std::string LayerFill::NothingHere() const {
-  const std::string image = job_.image.empty() ? "the image" : absl::StrCat("image ", job_.image);
-  if (job_.blobs.empty()) return absl::StrCat("the layer of ", image, " is no tar, plain or gzip or zstd");
-  const std::string stores = blobs_.Names();
-  if (stores.empty()) {
-    return absl::StrCat("no store is configured: name the directory of the registry that has ", image,
-                        " as [[store]] in config.toml");
-  }
-  return absl::StrCat("blob ", job_.blobs[0].digest.ToString(), " of ", image, " is in no store on this host (", stores,
-                      "): if its registry keeps its blobs elsewhere, add that directory as [[store]] to ",
-                      "config.toml");
 }
 
 }  // namespace sluice

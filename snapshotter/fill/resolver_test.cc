@@ -88,6 +88,12 @@ class ContainerdDouble : public ContentStore {
     return document->second;
   }
 
+  bool HasBlob(const std::string&, const Digest&, std::optional<int64_t>, absl::Time) override { return false; }
+  absl::StatusOr<std::unique_ptr<ByteReader>> OpenBlob(const std::string&, const Digest&,
+                                                       const Cancellation*) override {
+    return absl::NotFoundError("no blobs here");
+  }
+
   absl::StatusOr<std::vector<ImageRecord>> ListImages(const std::string&, absl::Time) override { return images; }
 
   std::vector<ContentInfo> manifests;

@@ -2,19 +2,38 @@
 
 namespace sluice {
 
+namespace {
+
+bool IsAllowed(const AllowedStrategies& allowed, Strategy strategy) {
+  switch (strategy) {
+    case Strategy::kLayout:
+      return allowed.layout;
+    case Strategy::kStream:
+      return allowed.stream;
+    case Strategy::kCached:
+      return allowed.cached;
+    case Strategy::kDefer:
+      break;
+  }
+  return true;
+}
+
+}  // namespace
+
 std::vector<Rung> StrategyLadder(const LayerSituation& situation) {
   std::vector<Rung> ladder;
+  const auto add = [&](bool possible, Strategy strategy, BlobSource source) {
+    if (possible && IsAllowed(situation.allowed, strategy)) ladder.push_back({strategy, source});
+  };
   if (situation.plan_known) {
     // An image of unknown origin with a hit in a registry's store came from that registry.
     const bool store_is_its_registry = situation.locality != Locality::kRemote;
-    if (situation.in_store) {
-      ladder.push_back({store_is_its_registry ? Strategy::kLayout : Strategy::kCached, BlobSource::kStore});
-    }
-    if (situation.in_own_copy) ladder.push_back({Strategy::kCached, BlobSource::kOwnCopy});
-    if (situation.endpoint_known) {
-      const bool local = situation.locality == Locality::kLocal;
-      ladder.push_back({local ? Strategy::kStream : Strategy::kCached, BlobSource::kRegistry});
-    }
+    add(situation.in_store, store_is_its_registry ? Strategy::kLayout : Strategy::kCached, BlobSource::kStore);
+    add(situation.in_own_copy, Strategy::kCached, BlobSource::kOwnCopy);
+    add(situation.local_endpoint, situation.allowed.stream ? Strategy::kStream : Strategy::kCached,
+        BlobSource::kLocalRegistry);
+    add(situation.remote_endpoint, situation.allowed.cached ? Strategy::kCached : Strategy::kStream,
+        BlobSource::kRemoteRegistry);
   }
   ladder.push_back({Strategy::kDefer, BlobSource::kNone});
   return ladder;

@@ -17,10 +17,18 @@ enum class Strategy {
 
 // Where a rung reads the blob.
 enum class BlobSource {
-  kStore,     // another program's store on this host
-  kOwnCopy,   // our blob cache, or containerd's content store
-  kRegistry,  // over the network
-  kNone,      // not at all: kDefer
+  kStore,           // another program's store on this host
+  kOwnCopy,         // our blob cache, or containerd's content store
+  kLocalRegistry,   // over the network, from a registry on a private address
+  kRemoteRegistry,  // over the network, from any other
+  kNone,            // not at all: kDefer
+};
+
+// The strategies that an operator allows. kDefer always is.
+struct AllowedStrategies {
+  bool layout = true;
+  bool stream = true;
+  bool cached = true;
 };
 
 struct Rung {
@@ -35,11 +43,14 @@ struct LayerSituation {
   Locality locality = Locality::kUnknown;
   bool in_store = false;
   bool in_own_copy = false;
-  bool endpoint_known = false;
+  bool local_endpoint = false;   // a registry on a private address that may have it
+  bool remote_endpoint = false;  // any other
+  AllowedStrategies allowed;
 };
 
-// The ways to try, best first; always ends with kDefer. A blob that is on this host is never fetched first. The caller
-// skips rungs whose source it has no reader for.
+// The ways to try, best first; always ends with kDefer. A blob that is on this host is never fetched first. A
+// registry's usual strategy (kStream of a local one, kCached of a remote one) gives way to the other where it is not
+// allowed.
 std::vector<Rung> StrategyLadder(const LayerSituation& situation);
 
 // What the log says once per layer, after it is verified and in place (kDefer: when it is given up). Exact: people and

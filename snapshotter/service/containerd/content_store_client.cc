@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "snapshotter/service/containerd/connection.h"
+#include "snapshotter/service/containerd/content_reader.h"
 
 namespace sluice {
 namespace {
@@ -70,8 +71,8 @@ absl::StatusOr<std::vector<ContentInfo>> ContentStoreClient::ListOnce(const std:
   return manifests;
 }
 
-absl::StatusOr<absl::Time> ContentStoreClient::UpdatedAt(const std::string& containerd_namespace, const Digest& digest,
-                                                         absl::Time deadline) {
+absl::StatusOr<content_v1::Info> ContentStoreClient::GetInfo(const std::string& containerd_namespace,
+                                                             const Digest& digest, absl::Time deadline) {
   grpc::ClientContext context;
   PrepareCall(context, containerd_namespace, deadline);
   content_v1::InfoRequest request;
@@ -79,7 +80,25 @@ absl::StatusOr<absl::Time> ContentStoreClient::UpdatedAt(const std::string& cont
   content_v1::InfoResponse response;
   RETURN_IF_ERROR(
       FromGrpcStatus(content_->Info(&context, request, &response), absl::StrCat("stat ", digest.ToString())));
-  return ToTime(response.info().updated_at());
+  return response.info();
+}
+
+absl::StatusOr<absl::Time> ContentStoreClient::UpdatedAt(const std::string& containerd_namespace, const Digest& digest,
+                                                         absl::Time deadline) {
+  ASSIGN_OR_RETURN(const content_v1::Info info, GetInfo(containerd_namespace, digest, deadline));
+  return ToTime(info.updated_at());
+}
+
+bool ContentStoreClient::HasBlob(const std::string& containerd_namespace, const Digest& digest,
+                                 std::optional<int64_t> size, absl::Time deadline) {
+  const absl::StatusOr<content_v1::Info> info = GetInfo(containerd_namespace, digest, deadline);
+  return info.ok() && (!size.has_value() || info->size() == *size);
+}
+
+absl::StatusOr<std::unique_ptr<ByteReader>> ContentStoreClient::OpenBlob(const std::string& containerd_namespace,
+                                                                         const Digest& digest,
+                                                                         const Cancellation* cancellation) {
+  return OpenContent(*content_, containerd_namespace, digest, cancellation);
 }
 
 absl::StatusOr<std::string> ContentStoreClient::ReadDocument(const std::string& containerd_namespace,

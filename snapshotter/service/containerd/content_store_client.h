@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,10 +23,16 @@ class ContentStoreClient : public ContentStore {
                                        absl::Time deadline) override;
   absl::StatusOr<std::string> ReadDocument(const std::string& containerd_namespace, const Digest& digest,
                                            int64_t max_bytes, absl::Time deadline) override;
+  bool HasBlob(const std::string& containerd_namespace, const Digest& digest, std::optional<int64_t> size,
+               absl::Time deadline) override;
+  absl::StatusOr<std::unique_ptr<ByteReader>> OpenBlob(const std::string& containerd_namespace, const Digest& digest,
+                                                       const Cancellation* cancellation) override;
   absl::StatusOr<std::vector<ImageRecord>> ListImages(const std::string& containerd_namespace,
                                                       absl::Time deadline) override;
 
  private:
+  absl::StatusOr<containerd::services::content::v1::Info> GetInfo(const std::string& containerd_namespace,
+                                                                  const Digest& digest, absl::Time deadline);
   absl::StatusOr<std::vector<ContentInfo>> ListOnce(const std::string& containerd_namespace, absl::Time deadline);
 
   const std::shared_ptr<grpc::Channel> channel_;
