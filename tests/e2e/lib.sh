@@ -302,6 +302,28 @@ forget_images() {
   [ ${#images[@]} = 0 ] || in_containerd images rm --sync "${images[@]}" >/dev/null
 }
 
+# --- trees ---
+
+# expect_equal OURS THEIRS DECIDED: they differ in what was decided, and in nothing else. $list_tree is the lister. The
+# lines of DECIDED are "<list_tree's line as an extended regexp>  # <why>".
+expect_equal() {
+  local differences=$node/differences patterns=$node/patterns why pattern
+  # list_tree: 1 is "different".
+  "$list_tree" "$1" --diff "$2" >"$differences" || [ $? = 1 ] || fail "$1 or $2 cannot be listed"
+  : >"$patterns"
+  while IFS= read -r line; do
+    [[ -z $line || $line == '#'* ]] && continue
+    pattern=${line%%  # *}
+    why=${line##*  # }
+    grep -qE "^($pattern)\$" "$differences" || fail "decided, but does not occur: $pattern"
+    note "decided: $(grep -cE "^($pattern)\$" "$differences") × $pattern: $why"
+    echo "^($pattern)\$" >>"$patterns"
+  done <"$3"
+  if grep -vE -f "$patterns" "$differences" >"$node/undecided"; then
+    fail "$(wc -l <"$node/undecided") differences: $(head -n 20 "$node/undecided")"
+  fi
+}
+
 # --- the end ---
 
 remove_control_group() {

@@ -13,25 +13,6 @@ list_tree=$(readlink -f "$3")
 set_name=$4
 decided=$(readlink -f tests/e2e/decided)
 
-# expect_equal OURS THEIRS DECIDED: the lines of DECIDED are "<list_tree's line as an extended regexp>  # <why>".
-expect_equal() {
-  local differences=$node/differences patterns=$node/patterns why pattern
-  # list_tree: 1 is "different".
-  "$list_tree" "$1" --diff "$2" >"$differences" || [ $? = 1 ] || fail "$1 or $2 cannot be listed"
-  : >"$patterns"
-  while IFS= read -r line; do
-    [[ -z $line || $line == '#'* ]] && continue
-    pattern=${line%%  # *}
-    why=${line##*  # }
-    grep -qE "^($pattern)\$" "$differences" || fail "decided, but does not occur: $pattern"
-    note "decided: $(grep -cE "^($pattern)\$" "$differences") × $pattern: $why"
-    echo "^($pattern)\$" >>"$patterns"
-  done <"$3"
-  if grep -vE -f "$patterns" "$differences" >"$node/undecided"; then
-    fail "$(wc -l <"$node/undecided") differences: $(head -n 20 "$node/undecided")"
-  fi
-}
-
 unpack_flat() { "$SLUICECTL" unpack "$REF" "$2" --layout "$1"; }
 
 # Every name that readdir gives can be stat'ed, in the view of each prefix of the chain.

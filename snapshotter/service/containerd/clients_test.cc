@@ -90,6 +90,52 @@ TEST_F(ClientsTest, ReadsDocumentsWithinTheirCap) {
   EXPECT_THAT(store_.ReadDocument("default", Digest::Of("absent"), 100, Soon()), StatusIs(StatusCode::kNotFound));
 }
 
+absl::StatusOr<std::string> ReadAll(ByteReader& reader) {
+  std::string all;
+  std::string buffer(100'000, '\0');
+  for (;;) {
+    const absl::StatusOr<size_t> count = reader.Read(absl::MakeSpan(buffer));
+    if (!count.ok()) return count.status();
+    if (*count == 0) return all;
+    all.append(buffer, 0, *count);
+  }
+}
+
+TEST_F(ClientsTest, StreamsBlobs) {
+  ASSERT_OK_AND_ASSIGN(Lease lease, Lease::Take(session_));
+  std::string large(5 << 20, 'x');
+  for (size_t i = 0; i < large.size(); i += 1000) large[i] = static_cast<char>(i / 1000);
+  const Digest digest = Put(large);
+  EXPECT_TRUE(store_.HasBlob("default", digest, 5 << 20, Soon()));
+  EXPECT_TRUE(store_.HasBlob("default", digest, std::nullopt, Soon()));
+  EXPECT_FALSE(store_.HasBlob("default", digest, 1, Soon()));
+  EXPECT_FALSE(store_.HasBlob("k8s.io", digest, 5 << 20, Soon()));
+  EXPECT_FALSE(store_.HasBlob("default", Digest::Of("absent"), std::nullopt, Soon()));
+
+  ASSERT_OK_AND_ASSIGN(const auto reader, store_.OpenBlob("default", digest, nullptr));
+  ASSERT_OK_AND_ASSIGN(const std::string read, ReadAll(*reader));
+  EXPECT_EQ(Digest::Of(read), digest);
+  char byte = 0;
+  EXPECT_EQ(*reader->Read(absl::MakeSpan(&byte, 1)), 0u) << "the end stays the end";
+
+  ASSERT_OK_AND_ASSIGN(const auto absent, store_.OpenBlob("default", Digest::Of("absent"), nullptr));
+  EXPECT_THAT(ReadAll(*absent).status(), StatusIs(StatusCode::kNotFound));
+}
+
+TEST_F(ClientsTest, StreamOfABlobCanBeCancelledAndLeft) {
+  ASSERT_OK_AND_ASSIGN(Lease lease, Lease::Take(session_));
+  const Digest digest = Put(std::string(8 << 20, 'x'));
+  Cancellation cancellation;
+  ASSERT_OK_AND_ASSIGN(auto reader, store_.OpenBlob("default", digest, &cancellation));
+  char byte = 0;
+  ASSERT_EQ(*reader->Read(absl::MakeSpan(&byte, 1)), 1u);
+  cancellation.Cancel();
+  EXPECT_THAT(ReadAll(*reader).status(), StatusIs(StatusCode::kCancelled));
+  reader.reset();
+  ASSERT_OK_AND_ASSIGN(reader, store_.OpenBlob("default", digest, nullptr));
+  reader.reset();  // nothing was read
+}
+
 TEST_F(ClientsTest, BlobOfAnotherNamespaceIsTakenOver) {
   ContainerdSession other_session(channel_, "other", cancellation_);
   ASSERT_OK_AND_ASSIGN(Lease lease, Lease::Take(session_));
