@@ -3,9 +3,10 @@
 //   <path>/oci-layout, index.json      image-spec image-layout.md; index.json names the images that were added
 //   <path>/blobs/sha256/<hex>          whole and verified
 //   <path>/ingest/<hex>                being downloaded, or interrupted: its length is how far it got
+//   <path>/lock                        held for a moment to count, evict and name
 //
 // Several processes may use one cache at the same time, and may die at any moment. Blobs are read, written and evicted
-// under flock(2) on the blob's own file.
+// under flock(2) on the blob's own file (ingest.h has the protocol). The file system must have flock.
 #pragma once
 
 #include <cstdint>
@@ -61,14 +62,20 @@ class BlobCache {
   // processes, one of them downloads and the others follow; when that one stops (cancelled, killed), another goes on
   // from where it stopped. What an earlier download left is continued. Verified and put in place when its last byte was
   // read; DataLoss for another digest or length, and then nothing of it is left. A blob that does not fit (max_bytes,
-  // min_free_*, a full disk) is read past the cache. `cancellation` is borrowed for the life of the reader.
+  // min_free_*, a full disk) is read past the cache. `cancellation` is borrowed for the life of the reader, may be
+  // null.
+  //
+  // Nothing happens before the first Read: `fetch` is called from there, on the reading thread, and its errors are
+  // Read's. A downloader that is not read keeps its followers waiting. The reader may outlive the cache.
+  // InvalidArgument for a negative size.
   absl::StatusOr<std::unique_ptr<ByteReader>> OpenOrFetch(const Digest& digest, int64_t size, Fetch fetch,
                                                           const Cancellation* cancellation);
 
   // A blob that turned out not to be what its name says: gone at once, whoever reads it.
   absl::Status Drop(const Digest& digest);
 
-  // A small document (manifest, index, config), whole. ReadDocument verifies, and drops what is corrupt: NotFound.
+  // A small document (manifest, index, config), whole. ReadDocument verifies, and drops what is corrupt: NotFound, as
+  // for one that is larger. WriteDocument: InvalidArgument for another digest, ResourceExhausted if it does not fit.
   absl::StatusOr<std::string> ReadDocument(const Digest& digest, int64_t max_bytes);
   absl::Status WriteDocument(const Digest& digest, const std::string& content);
 
