@@ -17,7 +17,7 @@
 #include "base/byte_reader.h"
 #include "base/cancellation.h"
 #include "base/mutex.h"
-#include "registry/blob_cache.h"
+#include "registry/cache/blob_cache.h"
 #include "registry/locality.h"
 #include "registry/store/store.h"
 #include "snapshotter/fill/content_store.h"
@@ -61,9 +61,9 @@ class LayerSources {
     std::vector<std::shared_ptr<const Store>> stores;
     BlobCache* cache = nullptr;             // borrowed; null: registries are only streamed
     ContentStore* content_store = nullptr;  // borrowed; null: not asked
-    OpenRemote open_remote;                 // null: no registry is asked
-    LocalityRules locality;
-    RegistryPolicies policies;
+    OpenRemote open_remote = nullptr;       // null: no registry is asked
+    LocalityRules locality = {};
+    RegistryPolicies policies = {};
   };
 
   explicit LayerSources(Options options) : options_(std::move(options)), local_(options_.stores) {}
