@@ -116,12 +116,12 @@ absl::StatusOr<LocalityRules> LocalityRules::Create(absl::Span<const std::string
 
 Locality LocalityRules::Classify(absl::string_view host) const {
   if (host.empty()) return Locality::kUnknown;
+  return IsLocalByItself(SplitHost(host)) || Lists(host) ? Locality::kLocal : Locality::kRemote;
+}
+
+bool LocalityRules::Lists(absl::string_view host) const {
   const HostPort split = SplitHost(host);
-  if (IsLocalByItself(split)) return Locality::kLocal;
-  for (const std::shared_ptr<const Rule>& rule : rules_) {
-    if (rule->Matches(split)) return Locality::kLocal;
-  }
-  return Locality::kRemote;
+  return std::any_of(rules_.begin(), rules_.end(), [&split](const auto& rule) { return rule->Matches(split); });
 }
 
 bool IsLoopbackHost(absl::string_view host) {

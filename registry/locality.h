@@ -25,6 +25,9 @@ class LocalityRules {
   // resolver would take for an address is one here: "127.1", "0x7f000001", "10.0.0.1.", "[fd00::1%eth0]" are remote.
   Locality Classify(absl::string_view host) const;
 
+  // Is `host` listed, whatever it is by itself? For other lists of hosts in the same form.
+  bool Lists(absl::string_view host) const;
+
  private:
   struct Rule;
   std::vector<std::shared_ptr<const Rule>> rules_;

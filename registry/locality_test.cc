@@ -106,6 +106,14 @@ TEST_F(LocalityTest, ListedNetworks) {
           "100.64.1"});
 }
 
+TEST(LocalityRulesTest, ListsOnlyWhatIsWritten) {
+  const LocalityRules rules = LocalityRules::Create({"172.30.0.1:5000", "*.lan", "10.0.0.0/8"}).value();
+  for (const char* host : {"172.30.0.1:5000", "a.lan", "10.1.2.3:80"}) EXPECT_TRUE(rules.Lists(host)) << host;
+  for (const char* host : {"172.30.0.1", "localhost", "127.0.0.1:5000", "lan", ""}) {
+    EXPECT_FALSE(rules.Lists(host)) << host;
+  }
+}
+
 TEST(LocalityRulesTest, RefusesEntriesThatAreNoRule) {
   for (const std::string& entry : std::vector<std::string>{
            "", "*", "*.", "*internal", "a.*.b", "10.0.0.0/33", "10.0.0.0/", "10.0.0/8", "x/8", "::/129", "10.0.0.0/-1",
