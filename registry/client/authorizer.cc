@@ -41,7 +41,7 @@ Authorizer::Authorizer(std::shared_ptr<const CredentialSource> credentials, std:
                        std::shared_ptr<const RetryClock> clock)
     : credentials_(std::move(credentials)), tokens_(std::move(http), clock), clock_(clock) {}
 
-absl::StatusOr<Authorization> Authorizer::Known(const Endpoint& endpoint, absl::string_view repository,
+absl::StatusOr<Authorization> Authorizer::Known(const RegistryEndpoint& endpoint, absl::string_view repository,
                                                 const Cancellation* cancellation) {
   MutexLock lock(mutex_);
   const std::shared_ptr<Session> session = Find({endpoint.base.text, std::string(repository)}, /*create=*/false);
@@ -52,7 +52,7 @@ absl::StatusOr<Authorization> Authorizer::Known(const Endpoint& endpoint, absl::
   return Renew(*session, endpoint, repository, cancellation);
 }
 
-absl::StatusOr<Authorization> Authorizer::Answer(const Endpoint& endpoint, absl::string_view repository,
+absl::StatusOr<Authorization> Authorizer::Answer(const RegistryEndpoint& endpoint, absl::string_view repository,
                                                  const AuthorizationRefusal& refusal, const Authorization& sent,
                                                  const Cancellation* cancellation) {
   const std::vector<Challenge> challenges = ParseChallenges(refusal.challenges);
@@ -95,7 +95,7 @@ absl::StatusOr<bool> Authorizer::Await(const Session& session, const Cancellatio
   return waited && !absl::IsCancelled(session.failure);
 }
 
-absl::StatusOr<Authorization> Authorizer::Renew(Session& session, const Endpoint& endpoint,
+absl::StatusOr<Authorization> Authorizer::Renew(Session& session, const RegistryEndpoint& endpoint,
                                                 absl::string_view repository, const Cancellation* cancellation) {
   session.renewing = true;
   const TokenRequest request = session.request;
@@ -113,9 +113,9 @@ absl::StatusOr<Authorization> Authorizer::Renew(Session& session, const Endpoint
   return session.authorization;
 }
 
-absl::Status Authorizer::Ask(const Endpoint& endpoint, absl::string_view repository, const TokenRequest& request,
-                             const Cancellation* cancellation, Authorization& authorization,
-                             absl::Time& renew_at) const {
+absl::Status Authorizer::Ask(const RegistryEndpoint& endpoint, absl::string_view repository,
+                             const TokenRequest& request, const Cancellation* cancellation,
+                             Authorization& authorization, absl::Time& renew_at) const {
   std::optional<Credentials> credentials;
   if (credentials_ != nullptr) {
     ASSIGN_OR_RETURN(credentials, credentials_->Find(endpoint.credential_host, repository, cancellation));

@@ -43,12 +43,12 @@ class Authorizer {
 
   // What `endpoint` wanted for `repository` the last time; tokens are renewed before they expire. Empty if it has not
   // asked for anything yet. Errors as Answer.
-  absl::StatusOr<Authorization> Known(const Endpoint& endpoint, absl::string_view repository,
+  absl::StatusOr<Authorization> Known(const RegistryEndpoint& endpoint, absl::string_view repository,
                                       const Cancellation* cancellation);
 
   // The answer to a refusal of `sent`. Bearer is preferred to Basic; a ready registry token answers any challenge.
   // Errors: Unauthenticated, saying what would help; as TokenClient and CredentialSource.
-  absl::StatusOr<Authorization> Answer(const Endpoint& endpoint, absl::string_view repository,
+  absl::StatusOr<Authorization> Answer(const RegistryEndpoint& endpoint, absl::string_view repository,
                                        const AuthorizationRefusal& refusal, const Authorization& sent,
                                        const Cancellation* cancellation);
 
@@ -67,9 +67,9 @@ class Authorizer {
   // Waits for a renewal that runs; true if there was one.
   absl::StatusOr<bool> Await(const Session& session, const Cancellation* cancellation) SLUICE_REQUIRES(mutex_);
   // Releases the mutex while it asks.
-  absl::StatusOr<Authorization> Renew(Session& session, const Endpoint& endpoint, absl::string_view repository,
+  absl::StatusOr<Authorization> Renew(Session& session, const RegistryEndpoint& endpoint, absl::string_view repository,
                                       const Cancellation* cancellation) SLUICE_REQUIRES(mutex_);
-  absl::Status Ask(const Endpoint& endpoint, absl::string_view repository, const TokenRequest& request,
+  absl::Status Ask(const RegistryEndpoint& endpoint, absl::string_view repository, const TokenRequest& request,
                    const Cancellation* cancellation, Authorization& authorization, absl::Time& renew_at) const;
 
   const std::shared_ptr<const CredentialSource> credentials_;

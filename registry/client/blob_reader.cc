@@ -26,12 +26,12 @@ absl::Status WrongSize(int64_t actual, int64_t expected) {
 }  // namespace
 
 BlobReader::BlobReader(std::shared_ptr<EndpointClient> client, std::shared_ptr<const RetryClock> clock,
-                       const RetryPolicy& policy, BlobSource source, std::optional<int64_t> size, int64_t offset,
+                       const RetryPolicy& policy, BlobLocation location, std::optional<int64_t> size, int64_t offset,
                        const Cancellation* cancellation)
     : client_(std::move(client)),
       clock_(std::move(clock)),
       policy_(policy),
-      source_(std::move(source)),
+      location_(std::move(location)),
       cancellation_(cancellation),
       attempts_(policy_, *clock_, cancellation),
       size_(size),
@@ -94,7 +94,7 @@ absl::StatusOr<size_t> BlobReader::End() {
 absl::Status BlobReader::Connect() {
   while (stream_ == nullptr && size_ != offset_) {
     const absl::Status status =
-        AskInTurn(source_.endpoints, endpoint_, [this](size_t index) { return ConnectTo(index); });
+        AskInTurn(location_.endpoints, endpoint_, [this](size_t index) { return ConnectTo(index); });
     if (!status.ok()) RETURN_IF_ERROR(Recover(status));
   }
   return absl::OkStatus();
@@ -108,8 +108,8 @@ absl::Status BlobReader::ConnectTo(size_t index) {
       // Closed where that is possible: some registries refuse open-ended ranges.
       headers.push_back(absl::StrCat("Range: bytes=", offset_, "-", size_.has_value() ? absl::StrCat(*size_ - 1) : ""));
     }
-    ASSIGN_OR_RETURN(stream_,
-                     client_->Get(source_.endpoints[index], source_.repository, source_.path, headers, cancellation_));
+    ASSIGN_OR_RETURN(stream_, client_->Get(location_.endpoints[index], location_.repository, location_.path, headers,
+                                           cancellation_));
     const absl::Status status = Annotated(Accept(*stream_, ask_range));
     if (status.ok()) {
       if (size_ == offset_ && offset_ > 0) stream_.reset();
@@ -169,7 +169,7 @@ absl::Status BlobReader::CheckEncoding(const HttpStream& stream) const {
 }
 
 absl::Status BlobReader::Recover(const absl::Status& failure) {
-  if (stream_ != nullptr && !progressed_) endpoint_ = (endpoint_ + 1) % source_.endpoints.size();
+  if (stream_ != nullptr && !progressed_) endpoint_ = (endpoint_ + 1) % location_.endpoints.size();
   stream_.reset();
   const absl::Status status = attempts_.Again(failure);
   if (offset_ == start_) return status;

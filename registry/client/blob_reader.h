@@ -18,7 +18,7 @@
 
 namespace sluice {
 
-struct BlobSource {
+struct BlobLocation {
   std::string repository;
   std::string path;  // below the repository: "blobs/sha256:…"
   std::vector<EndpointSchemes> endpoints;
@@ -33,7 +33,7 @@ class BlobReader : public ByteReader {
   // `size`, where it is known, is what must come: an end before it is a break, anything beyond it DataLoss; `offset` is
   // at most `size`. `cancellation` is borrowed and may be null. Errors name the URL, and how far it came.
   BlobReader(std::shared_ptr<EndpointClient> client, std::shared_ptr<const RetryClock> clock, const RetryPolicy& policy,
-             BlobSource source, std::optional<int64_t> size, int64_t offset, const Cancellation* cancellation);
+             BlobLocation location, std::optional<int64_t> size, int64_t offset, const Cancellation* cancellation);
 
   // The first connection; before the first Read.
   absl::Status Open();
@@ -60,7 +60,7 @@ class BlobReader : public ByteReader {
   const std::shared_ptr<EndpointClient> client_;
   const std::shared_ptr<const RetryClock> clock_;
   const RetryPolicy policy_;
-  const BlobSource source_;
+  const BlobLocation location_;
   const Cancellation* const cancellation_;
   Attempts attempts_;
 

@@ -34,7 +34,7 @@ bool IsUnspoken(const absl::Status& status, const Url& url, bool known) {
   }
 }
 
-std::vector<std::string> SecretHeaders(const Endpoint& endpoint, const Authorization& authorization) {
+std::vector<std::string> SecretHeaders(const RegistryEndpoint& endpoint, const Authorization& authorization) {
   std::vector<std::string> headers;
   for (const std::string& header : endpoint.headers) {
     if (authorization.header.empty() || !absl::StartsWithIgnoreCase(header, "authorization:")) {
@@ -45,7 +45,7 @@ std::vector<std::string> SecretHeaders(const Endpoint& endpoint, const Authoriza
   return headers;
 }
 
-std::vector<std::string> SecretsOf(const Endpoint& endpoint, const Authorization& authorization) {
+std::vector<std::string> SecretsOf(const RegistryEndpoint& endpoint, const Authorization& authorization) {
   std::vector<std::string> secrets = authorization.secrets;
   for (const std::string& header : endpoint.headers) secrets.push_back(header.substr(header.find(": ") + 2));
   return secrets;
@@ -72,7 +72,7 @@ absl::StatusOr<std::unique_ptr<HttpStream>> EndpointClient::Get(const EndpointSc
   absl::StatusOr<std::unique_ptr<HttpStream>> first;
   for (size_t i = 0; i < schemes.size(); ++i) {
     const size_t which = (known.value_or(0) + i) % schemes.size();
-    const Endpoint& endpoint = schemes[which];
+    const RegistryEndpoint& endpoint = schemes[which];
     absl::StatusOr<std::unique_ptr<HttpStream>> answer = GetFrom(endpoint, repository, path, headers, cancellation);
     // How TLS servers answer a plain request. The other way round it would be a downgrade.
     const bool declined =
@@ -88,7 +88,7 @@ absl::StatusOr<std::unique_ptr<HttpStream>> EndpointClient::Get(const EndpointSc
   return first;
 }
 
-absl::StatusOr<std::unique_ptr<HttpStream>> EndpointClient::GetFrom(const Endpoint& endpoint,
+absl::StatusOr<std::unique_ptr<HttpStream>> EndpointClient::GetFrom(const RegistryEndpoint& endpoint,
                                                                     absl::string_view repository,
                                                                     absl::string_view path,
                                                                     const std::vector<std::string>& headers,

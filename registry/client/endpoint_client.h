@@ -32,7 +32,7 @@ class EndpointClient {
                                                   const Cancellation* cancellation);
 
  private:
-  absl::StatusOr<std::unique_ptr<HttpStream>> GetFrom(const Endpoint& endpoint, absl::string_view repository,
+  absl::StatusOr<std::unique_ptr<HttpStream>> GetFrom(const RegistryEndpoint& endpoint, absl::string_view repository,
                                                       absl::string_view path, const std::vector<std::string>& headers,
                                                       const Cancellation* cancellation);
 

@@ -12,6 +12,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "base/errno_status.h"
 #include "base/status_macros.h"
 #include "base/unique_fd.h"
@@ -22,20 +23,20 @@ namespace {
 
 constexpr size_t kMaxCaBytes = 4 << 20;
 
-// Of one code whatever the errno: NotFound would be taken for the registry's.
-absl::Status Failed(absl::string_view operation, const std::string& path) {
-  return absl::FailedPreconditionError(ErrnoStatus(errno, operation, path).message());
+// NotFound would be taken for the registry's.
+absl::Status AsConfigurationError(const absl::Status& status) {
+  return absl::IsNotFound(status) ? absl::FailedPreconditionError(status.message()) : status;
 }
 
 absl::StatusOr<std::string> ReadCa(const std::string& path) {
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd.valid()) return Failed("open", path);
+  if (!fd.valid()) return AsConfigurationError(ErrnoStatus(errno, "open", path));
   std::string content(kMaxCaBytes, '\0');
   size_t filled = 0;
   while (filled < content.size()) {
     const ssize_t count = read(fd.get(), &content[filled], content.size() - filled);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return Failed("read", path);
+    if (count < 0) return AsConfigurationError(ErrnoStatus(errno, "read", path));
     if (count == 0) break;
     filled += static_cast<size_t>(count);
   }
@@ -93,8 +94,9 @@ absl::StatusOr<std::vector<EndpointSchemes>> Endpoints::Of(absl::string_view hos
   RETURN_IF_ERROR(CheckHost(host));
   RETURN_IF_ERROR(CheckNotMetadata(host, host));
   if (!rules_.hosts_dir.empty()) {
-    ASSIGN_OR_RETURN(const auto configured, load_hosts_(rules_.hosts_dir, host));
-    if (configured.has_value()) return Configured(host, *configured);
+    const auto configured = load_hosts_(rules_.hosts_dir, host);
+    if (!configured.ok()) return AsConfigurationError(configured.status());
+    if (configured->has_value()) return Configured(host, **configured);
   }
   ASSIGN_OR_RETURN(EndpointSchemes usual, Usual(host));
   return std::vector<EndpointSchemes>{std::move(usual)};
@@ -105,25 +107,41 @@ absl::StatusOr<std::vector<EndpointSchemes>> Endpoints::Configured(
   std::vector<EndpointSchemes> endpoints;
   for (const ConfiguredEndpoint& entry : configured) {
     if (!entry.can_pull) continue;
-    Endpoint endpoint;
-    ASSIGN_OR_RETURN(endpoint.base, ParseUrl(entry.base));
-    RETURN_IF_ERROR(CheckNotMetadata(host, endpoint.base.host));
-    if (entry.is_mirror) endpoint.query = absl::StrCat("?", FormEncode({{"ns", std::string(host)}}));
-    endpoint.can_resolve = entry.can_resolve;
-    endpoint.credential_host = entry.is_mirror ? HostAsWritten(endpoint.base) : std::string(host);
-    endpoint.allow_credentials = true;
-    ASSIGN_OR_RETURN(endpoint.tls, TlsOf(entry));
-    for (const auto& [name, value] : entry.headers) endpoint.headers.push_back(absl::StrCat(name, ": ", value));
-    endpoint.connect_timeout = entry.dial_timeout;
-    endpoints.push_back({std::move(endpoint)});
+    ASSIGN_OR_RETURN(EndpointSchemes schemes, Schemes(host, entry));
+    endpoints.push_back(std::move(schemes));
   }
   if (!endpoints.empty()) return endpoints;
   return absl::NotFoundError(absl::StrCat("registry ", host, ": its hosts.toml allows no endpoint to pull from"));
 }
 
+absl::StatusOr<EndpointSchemes> Endpoints::Schemes(absl::string_view host, const ConfiguredEndpoint& entry) const {
+  RegistryEndpoint endpoint;
+  ASSIGN_OR_RETURN(endpoint.base, ParseUrl(entry.base));
+  RETURN_IF_ERROR(CheckNotMetadata(host, endpoint.base.host));
+  if (entry.is_mirror) endpoint.query = absl::StrCat("?", FormEncode({{"ns", std::string(host)}}));
+  endpoint.can_resolve = entry.can_resolve;
+  endpoint.credential_host = entry.is_mirror ? HostAsWritten(endpoint.base) : std::string(host);
+  ASSIGN_OR_RETURN(endpoint.tls, TlsOf(entry));
+  for (const auto& [name, value] : entry.headers) endpoint.headers.push_back(absl::StrCat(name, ": ", value));
+  endpoint.connect_timeout = entry.dial_timeout;
+  // What the file itself sends over http, credentials may go with.
+  const bool plain_allowed = !entry.is_implied || plain_http_credentials_->Lists(host);
+  endpoint.allow_credentials = endpoint.base.scheme == "https" || plain_allowed;
+
+  // A local host of which the file says no more than that it is there is asked as it would be without the file.
+  const bool usual = entry.is_implied && entry.ca_files.empty() && entry.clients.empty() && entry.headers.empty() &&
+                     rules_.locality.Classify(host) == Locality::kLocal;
+  if (endpoint.base.scheme == "http" || !(entry.plain_http_fallback || usual)) return EndpointSchemes{endpoint};
+  RegistryEndpoint plain = endpoint;
+  ASSIGN_OR_RETURN(plain.base, ParseUrl(absl::StrCat("http", absl::StripPrefix(entry.base, "https"))));
+  plain.allow_credentials = plain_allowed;
+  if (!plain_allowed) plain.headers.clear();
+  return EndpointSchemes{std::move(endpoint), std::move(plain)};
+}
+
 absl::StatusOr<EndpointSchemes> Endpoints::Usual(absl::string_view host) const {
-  const auto endpoint = [&](absl::string_view base) -> absl::StatusOr<Endpoint> {
-    Endpoint made;
+  const auto endpoint = [&](absl::string_view base) -> absl::StatusOr<RegistryEndpoint> {
+    RegistryEndpoint made;
     ASSIGN_OR_RETURN(made.base, ParseUrl(absl::StrCat(base, "/v2")));
     made.credential_host = std::string(host);
     made.allow_credentials = made.base.scheme == "https" || plain_http_credentials_->Lists(host);
@@ -131,15 +149,15 @@ absl::StatusOr<EndpointSchemes> Endpoints::Usual(absl::string_view host) const {
     return made;
   };
   const bool is_hub = host == "docker.io";
-  ASSIGN_OR_RETURN(Endpoint https, endpoint(absl::StrCat("https://", is_hub ? "registry-1.docker.io" : host)));
+  ASSIGN_OR_RETURN(RegistryEndpoint https, endpoint(absl::StrCat("https://", is_hub ? "registry-1.docker.io" : host)));
   if (IsLoopbackHost(host)) {
     https.tls.verify = false;
     if (absl::EndsWith(host, ":443")) return EndpointSchemes{https};
-    ASSIGN_OR_RETURN(const Endpoint http, endpoint(absl::StrCat("http://", host)));
+    ASSIGN_OR_RETURN(const RegistryEndpoint http, endpoint(absl::StrCat("http://", host)));
     return EndpointSchemes{http, https};
   }
   if (rules_.locality.Classify(host) == Locality::kLocal) {
-    ASSIGN_OR_RETURN(const Endpoint http, endpoint(absl::StrCat("http://", host)));
+    ASSIGN_OR_RETURN(const RegistryEndpoint http, endpoint(absl::StrCat("http://", host)));
     return EndpointSchemes{https, http};
   }
   return EndpointSchemes{https};

@@ -15,7 +15,7 @@
 
 namespace sluice {
 
-struct Endpoint {
+struct RegistryEndpoint {
   Url base;           // "https://mirror.lan:5000/v2"
   std::string query;  // "?ns=docker.io" for a mirror, else ""
   bool can_resolve = true;
@@ -27,7 +27,7 @@ struct Endpoint {
 };
 
 // One place under the schemes that it may speak, the usual one first: another is asked where that is not spoken.
-using EndpointSchemes = std::vector<Endpoint>;
+using EndpointSchemes = std::vector<RegistryEndpoint>;
 
 struct EndpointRules {
   LocalityRules locality;
@@ -48,8 +48,8 @@ class Endpoints {
   //
   // Without a hosts.toml: a loopback host by http unless its port is 443, else by https without checking its
   // certificate, as containerd; any other local host by https and, if it does not speak TLS, by http; a remote one by
-  // https only. Credentials go over https, and over plain http where hosts.toml has written http:// or the host is in
-  // `plain_http_credentials`.
+  // https only. Credentials and hosts.toml's headers go over https, and over plain http where hosts.toml has written
+  // http:// or the host is in `plain_http_credentials`.
   //
   // Errors: PermissionDenied a metadata address; NotFound hosts.toml allows none; InvalidArgument the configuration; as
   // LoadHostsConfig.
@@ -58,6 +58,7 @@ class Endpoints {
  private:
   absl::StatusOr<std::vector<EndpointSchemes>> Configured(absl::string_view host,
                                                           const std::vector<ConfiguredEndpoint>& configured) const;
+  absl::StatusOr<EndpointSchemes> Schemes(absl::string_view host, const ConfiguredEndpoint& entry) const;
   absl::StatusOr<EndpointSchemes> Usual(absl::string_view host) const;
 
   const EndpointRules rules_;

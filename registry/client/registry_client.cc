@@ -12,6 +12,7 @@
 #include "base/status_macros.h"
 #include "registry/client/blob_reader.h"
 #include "registry/client/endpoint_rounds.h"
+#include "registry/client/hosts_config.h"
 #include "registry/client/http_client.h"
 #include "registry/manifest.h"
 
@@ -69,7 +70,7 @@ RegistryClient::RegistryClient(LocalityRules rules, RegistryClientOptions option
     : retry_(options.retry),
       clock_(options.clock == nullptr ? RetryClock::Real() : options.clock),
       endpoints_({rules, options.plain_http_credentials, options.hosts_dir, options.connect_timeout},
-                 options.load_hosts),
+                 [](const std::string& dir, absl::string_view host) { return LoadHostsConfig(dir, host); }),
       client_(std::make_shared<EndpointClient>(std::make_shared<HttpClient>(rules, HttpOptions(options)),
                                                options.credentials, clock_)) {}
 
@@ -116,12 +117,12 @@ absl::StatusOr<std::unique_ptr<ByteReader>> RegistryClient::OpenBlob(absl::strin
     return absl::InvalidArgumentError(
         absl::StrCat("blob ", blob.digest.Short(), ": asked for from byte ", blob.offset, " on, beyond its end"));
   }
-  BlobSource source;
-  source.repository = std::string(repository);
-  source.path = absl::StrCat("blobs/", blob.digest.ToString());
-  ASSIGN_OR_RETURN(source.endpoints, endpoints_.Of(host));
+  BlobLocation location;
+  location.repository = std::string(repository);
+  location.path = absl::StrCat("blobs/", blob.digest.ToString());
+  ASSIGN_OR_RETURN(location.endpoints, endpoints_.Of(host));
   auto reader =
-      std::make_unique<BlobReader>(client_, clock_, retry_, std::move(source), blob.size, blob.offset, cancellation);
+      std::make_unique<BlobReader>(client_, clock_, retry_, std::move(location), blob.size, blob.offset, cancellation);
   RETURN_IF_ERROR(reader->Open());
   return std::unique_ptr<ByteReader>(std::move(reader));
 }

@@ -34,7 +34,8 @@ std::vector<std::string> Scopes(const TokenRequest& request) {
   return {scopes.begin(), scopes.end()};
 }
 
-absl::Status CheckRealm(const Endpoint& endpoint, const TokenRequest& request, const Url& realm, bool has_credentials) {
+absl::Status CheckRealm(const RegistryEndpoint& endpoint, const TokenRequest& request, const Url& realm,
+                        bool has_credentials) {
   RETURN_IF_ERROR(CheckStep(endpoint.base, request.registry_is_internal, realm));
   if (has_credentials && realm.scheme == "http" && realm.host != endpoint.base.host) {
     return absl::PermissionDeniedError(
@@ -43,7 +44,7 @@ absl::Status CheckRealm(const Endpoint& endpoint, const TokenRequest& request, c
   return absl::OkStatus();
 }
 
-HttpRequest RequestTo(const Url& realm, const Endpoint& endpoint, bool registry_is_internal) {
+HttpRequest RequestTo(const Url& realm, const RegistryEndpoint& endpoint, bool registry_is_internal) {
   HttpRequest request;
   request.url = realm;
   request.connect_timeout = endpoint.connect_timeout;
@@ -98,7 +99,7 @@ bool KnowsNoPost(int status) {
 TokenClient::TokenClient(std::shared_ptr<const HttpClient> http, std::shared_ptr<const RetryClock> clock)
     : http_(std::move(http)), clock_(std::move(clock)) {}
 
-absl::StatusOr<BearerToken> TokenClient::Fetch(const Endpoint& endpoint, const TokenRequest& request,
+absl::StatusOr<BearerToken> TokenClient::Fetch(const RegistryEndpoint& endpoint, const TokenRequest& request,
                                                const Credentials* credentials, const Cancellation* cancellation) const {
   absl::StatusOr<Url> realm = ParseUrl(Parameter(request.challenge, "realm"));
   const absl::Status allowed =

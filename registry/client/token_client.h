@@ -37,7 +37,7 @@ class TokenClient {
   //
   // Errors, which name the realm and never what was sent or answered: Unauthenticated the token server refuses;
   // PermissionDenied a forbidden realm; InvalidArgument an answer that is no token; Unavailable; Cancelled.
-  absl::StatusOr<BearerToken> Fetch(const Endpoint& endpoint, const TokenRequest& request,
+  absl::StatusOr<BearerToken> Fetch(const RegistryEndpoint& endpoint, const TokenRequest& request,
                                     const Credentials* credentials, const Cancellation* cancellation) const;
 
  private:
