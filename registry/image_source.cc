@@ -156,7 +156,7 @@ absl::StatusOr<std::unique_ptr<ByteReader>> ImageSource::OpenLayer(const Referen
   }
   if (client_ == nullptr) return miss.ok() ? absl::NotFoundError("no store and no registry to ask") : miss;
   absl::StatusOr<std::unique_ptr<ByteReader>> reader =
-      client_->OpenBlob(reference.host, reference.repository, blob.digest, cancellation);
+      client_->OpenBlob(reference.host, reference.repository, {.digest = blob.digest, .size = blob.size}, cancellation);
   if (!reader.ok()) return AfterMiss(miss, reader.status());
   return reader;
 }

@@ -266,7 +266,8 @@ TEST_F(ImageSourceTest, ALayerComesFromTheNearestPlace) {
   EXPECT_EQ(source.PlaceOf(image.layers[0].blob), built.layers[0].digest.Short());
   EXPECT_THAT(source.OpenLayer(reference, image.layers[0].blob, nullptr),
               StatusIs(absl::StatusCode::kNotFound, "then asked the registry"));
-  registry.Put(absl::StrCat("app/blobs/", built.layers[0].digest.ToString()), "bytes");
+  registry.Put(absl::StrCat("app/blobs/", built.layers[0].digest.ToString()),
+               std::string(static_cast<size_t>(image.layers[0].blob.size), 'x'));
   EXPECT_OK(source.OpenLayer(reference, image.layers[0].blob, nullptr));
   EXPECT_THAT(Offline().OpenLayer(reference, image.layers[0].blob, nullptr),
               StatusIs(absl::StatusCode::kNotFound, built.layers[0].digest.Hex()));

@@ -128,7 +128,7 @@ TEST_P(DockerRegistryTest, ServesManifestConfigAndLayer) {
             image_.config_json);
 
   ASSERT_OK_AND_ASSIGN(const std::unique_ptr<ByteReader> layer,
-                       client_.OpenBlob(registry_->host(), "a/app", image_.layers[0].digest, nullptr));
+                       client_.OpenBlob(registry_->host(), "a/app", {.digest = image_.layers[0].digest}, nullptr));
   std::string bytes;
   std::vector<char> buffer(10'000);
   while (true) {
@@ -143,7 +143,7 @@ TEST_P(DockerRegistryTest, SaysWhatItDoesNotHave) {
   EXPECT_THAT(client_.FetchManifest(Ref("a/app:2"), nullptr),
               StatusIs(absl::StatusCode::kNotFound, "manifest unknown"));
   EXPECT_THAT(client_.FetchManifest(Ref("b:1"), nullptr), StatusIs(absl::StatusCode::kNotFound));
-  EXPECT_THAT(client_.OpenBlob(registry_->host(), "a/app", Digest::Of("x"), nullptr),
+  EXPECT_THAT(client_.OpenBlob(registry_->host(), "a/app", {.digest = Digest::Of("x")}, nullptr),
               StatusIs(absl::StatusCode::kNotFound, "blob unknown"));
 }
 

@@ -1,8 +1,11 @@
-// One HTTP GET, its body read as a stream. The only file of Sluice whose implementation knows libcurl.
+// One HTTP request, the body of its answer read as a stream. The only file of Sluice whose implementation knows
+// libcurl.
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +13,9 @@
 #include "absl/strings/string_view.h"
 #include "base/byte_reader.h"
 #include "base/cancellation.h"
+#include "registry/client/address_reach.h"
+#include "registry/client/connection_pool.h"
+#include "registry/client/http_head.h"
 
 namespace sluice {
 
@@ -19,7 +25,10 @@ struct Url {
   std::string text;    // whole
   std::string scheme;  // "http", "https"
   std::string host;    // without port; IPv6 in brackets
+  std::string origin;  // scheme, host and port, always with the port: "https://ghcr.io:443"
 
+  // "ghcr.io:443"
+  std::string Authority() const { return origin.substr(scheme.size() + 3); }
   // Without the query, which may hold a signature.
   std::string ForMessages() const;
 };
@@ -29,39 +38,61 @@ absl::StatusOr<Url> ParseUrl(absl::string_view text);
 // `location` as a redirect from `base` means it.
 absl::StatusOr<Url> ResolveUrl(const Url& base, absl::string_view location);
 
-struct HttpRequest {
-  Url url;
-  std::vector<std::string> headers;  // "Name: value"
-  bool verify_tls = true;
-  bool use_proxy = true;       // as the environment says (https_proxy, no_proxy, …)
-  bool allow_internal = true;  // may the address that is connected to be IpAddress::IsInternal?
-  std::chrono::milliseconds connect_timeout = std::chrono::seconds(10);
-  std::chrono::milliseconds stall_timeout = std::chrono::seconds(30);  // without a single byte
+struct TlsOptions {
+  bool verify = true;
+  std::string extra_ca_pem;  // certificates that are trusted beside the system's
+  std::string certificate_file;
+  std::string key_file;  // "" if it is in the certificate's file
 };
 
-// What stood in the way, where another scheme could help.
+struct HttpRequest {
+  Url url;
+  std::vector<std::string> headers;         // "Name: value"
+  std::vector<std::string> secret_headers;  // the same; for the origin of `url` and nobody else
+  std::optional<std::string> form;          // POSTed, urlencoded; without one it is a GET
+  TlsOptions tls;
+  bool use_proxy = true;  // as the environment says (https_proxy, no_proxy, …)
+  AddressReach reach = AddressReach::kAnywhere;
+  std::chrono::milliseconds connect_timeout = std::chrono::seconds(10);
+  std::chrono::milliseconds stall_timeout = std::chrono::seconds(30);  // with no answer, or almost none
+};
+
+// What stood in the way, where that decides what to try next.
 enum class HttpObstacle {
   kOther,
-  kRefused,  // nobody listens
-  kNotTls,   // an answer to https that is no TLS
-  kNotHttp,  // an answer to http that is no HTTP
+  kRefused,      // nobody listens
+  kNotTls,       // an answer to https that is no TLS
+  kNotHttp,      // an answer to http that is no HTTP
+  kNoAnswer,     // closed or reset before the first byte of an answer
+  kInterrupted,  // the same in the middle of it
+  kStalled,
 };
 HttpObstacle ObstacleOf(const absl::Status& status);
 
-// One thread at a time. Redirects are not followed. The cloud metadata addresses are refused when they are about to be
-// connected to, whatever name led there.
+// One thread at a time. Redirects are not followed, encodings neither asked for nor undone. The cloud metadata
+// addresses are refused when they are about to be connected to, whatever name led there.
 class HttpStream : public ByteReader {
  public:
   // Sends the request and waits for the head of the answer, of any status. `cancellation` is borrowed for the life of
   // the stream, may be null and is looked at every 50 ms.
-  // Errors: Unavailable (see ObstacleOf) network, TLS, stall; PermissionDenied a forbidden address; Cancelled.
-  static absl::StatusOr<std::unique_ptr<HttpStream>> Open(const HttpRequest& request, const Cancellation* cancellation);
+  // Errors, naming the URL: Unavailable (see ObstacleOf) network, TLS, stall; PermissionDenied a forbidden address;
+  // Cancelled. A stall is fewer than 4 KiB in `stall_timeout` of waiting. Those of Read are the same, without the URL.
+  static absl::StatusOr<std::unique_ptr<HttpStream>> Open(const HttpRequest& request,
+                                                          const std::shared_ptr<ConnectionPool>& pool,
+                                                          const Cancellation* cancellation);
 
+  virtual const Url& url() const = 0;
   virtual int status() const = 0;
-  // "" when absent; `name` in lower case. Of several the last.
-  virtual std::string Header(absl::string_view name) const = 0;
+  virtual const HttpHead& head() const = 0;
+  // Of the body, if the head tells.
+  virtual std::optional<int64_t> ContentLength() const = 0;
   // True if the other side's address is IpAddress::IsInternal.
   virtual bool PeerIsInternal() const = 0;
+
+  enum class Rest { kNone, kSome, kUnknown };
+  // Reads and drops what is left of the body if that is at most `max_bytes` and comes within `patience`: then the
+  // connection can serve another request. Tells whether anything was left. No Read afterwards.
+  virtual Rest Drain(size_t max_bytes, std::chrono::milliseconds patience) = 0;
 };
 
 }  // namespace sluice

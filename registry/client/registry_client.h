@@ -1,12 +1,11 @@
-// A registry over HTTP (OCI distribution-spec, pull): manifests, configs and blobs, without credentials.
+// A registry over HTTP (OCI distribution-spec, pull): manifests, configs and blobs.
 //
-//   const RegistryClient client(rules);
+//   const RegistryClient client(rules, options);
 //   ASSIGN_OR_RETURN(FetchedManifest manifest, client.FetchManifest(reference, &cancellation));
 #pragma once
 
 #include <chrono>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -17,8 +16,11 @@
 #include "base/byte_reader.h"
 #include "base/cancellation.h"
 #include "base/digest.h"
-#include "base/mutex.h"
-#include "registry/client/http_stream.h"
+#include "registry/client/credential_source.h"
+#include "registry/client/endpoint_client.h"
+#include "registry/client/endpoints.h"
+#include "registry/client/retry_clock.h"
+#include "registry/client/retry_policy.h"
 #include "registry/descriptor.h"
 #include "registry/locality.h"
 #include "registry/reference.h"
@@ -27,9 +29,17 @@ namespace sluice {
 
 struct RegistryClientOptions {
   std::chrono::milliseconds connect_timeout = std::chrono::seconds(10);   // Name look-up, TCP and TLS together.
-  std::chrono::milliseconds stall_timeout = std::chrono::seconds(30);     // Without a single byte.
-  std::chrono::milliseconds document_timeout = std::chrono::seconds(60);  // For a whole manifest or config.
+  std::chrono::milliseconds stall_timeout = std::chrono::seconds(30);     // With less than 4 KiB coming.
+  std::chrono::milliseconds document_timeout = std::chrono::seconds(60);  // For a whole manifest, config or token.
   int max_redirects = 5;
+  // Requests and open blobs at once; whoever comes later waits. A thread that holds several open blobs counts for each.
+  int max_connections = 32;
+  RetryPolicy retry;
+  std::string hosts_dir;                                // As containerd's certs.d. "": none.
+  std::shared_ptr<const CredentialSource> credentials;  // Null: anonymous.
+  std::vector<std::string> plain_http_credentials;      // Hosts, in the form of local_registries.
+  std::shared_ptr<const RetryClock> clock;              // Null: the real one.
+  Endpoints::HostsLoader load_hosts;                    // What reads hosts_dir.
 };
 
 struct FetchedManifest {
@@ -37,21 +47,32 @@ struct FetchedManifest {
   std::string bytes;      // a manifest or an index
 };
 
+struct BlobRequest {
+  Digest digest;
+  std::optional<int64_t> size =
+      std::nullopt;    // bytes of the whole blob; with it a wrong length is found out while reading
+  int64_t offset = 0;  // where to begin; at most `size`
+};
+
 // Thread-safe. `cancellation` is borrowed, may be null, and is obeyed within 100 ms.
 //
-// Scheme: a loopback host by http unless its port is 443, else by https without checking its certificate, as
-// containerd; any other local host by https and, if it does not speak TLS, by http; a remote one by https only. What
-// worked is remembered per host. Redirects: at most `max_redirects`, never from https to http, never from a public
-// address to an internal one, never to a cloud's metadata service.
+// Who is asked, over which scheme, and who is shown credentials: Endpoints. Redirects, and what is withheld from where
+// they lead: HttpClient. Where token servers may be: TokenClient.
 //
-// Errors: NotFound the registry says so; Unauthenticated, PermissionDenied 401, 403, forbidden addresses; DataLoss a
-// body with another digest; InvalidArgument too large, not a manifest; Unavailable network, 429, 5xx; Cancelled. Each
-// one names the URL, without its query.
+// An endpoint that fails is followed by the next one. What may pass (429, 5xx, a broken connection) is tried again with
+// growing delays, RetryPolicy::max_attempts times in a row, or when the registry says so. A document that isn't what
+// its digest says counts as a failure of the endpoint.
+//
+// Errors: NotFound the registry says so; Unauthenticated, PermissionDenied 401, 403, forbidden addresses; DataLoss
+// another digest or length; InvalidArgument too large, not a manifest, a bad host or repository; Unavailable network,
+// 429, 5xx; FailedPrecondition answers that make no sense, files of the configuration; Cancelled. Each one names the
+// URL, without its query, and never a secret.
 class RegistryClient {
  public:
   explicit RegistryClient(LocalityRules rules, RegistryClientOptions options = {});
 
-  // By digest where `reference` has one (then verified against it), else by tag.
+  // By digest where `reference` has one (then verified against it), else by tag, of which mirrors that may not resolve
+  // are not asked.
   absl::StatusOr<FetchedManifest> FetchManifest(const Reference& reference, const Cancellation* cancellation) const;
 
   // A small blob, such as a config, whole and verified. `host` as in Reference::host.
@@ -59,34 +80,23 @@ class RegistryClient {
                                                 const Digest& digest, int64_t max_bytes,
                                                 const Cancellation* cancellation) const;
 
-  // A blob as a stream, NOT verified: unpack/ does that. Connections are not resumed. `cancellation` is borrowed for
-  // the life of the reader.
+  // A blob as a stream, NOT verified: unpack/ does that. The answer has begun when this returns; what breaks later is
+  // continued by the reader itself (BlobReader). `cancellation` is borrowed for the life of the reader, which may
+  // outlive the client.
   absl::StatusOr<std::unique_ptr<ByteReader>> OpenBlob(absl::string_view host, absl::string_view repository,
-                                                       const Digest& digest, const Cancellation* cancellation) const;
+                                                       const BlobRequest& blob, const Cancellation* cancellation) const;
 
  private:
-  // Where a host is asked.
-  struct Endpoint {
-    std::string base;  // "http://172.30.0.1:5000"
-    bool verify_tls = true;
-    bool use_proxy = true;
-  };
+  // GET /v2/<repository>/<path> of `endpoints`, whole; `check` says whether it is what was wanted.
+  absl::StatusOr<std::string> FetchDocument(const std::vector<EndpointSchemes>& endpoints, absl::string_view repository,
+                                            const std::string& path, const std::vector<std::string>& headers,
+                                            int64_t max_bytes, const std::optional<Digest>& digest,
+                                            const Cancellation* cancellation) const;
 
-  absl::StatusOr<std::vector<Endpoint>> Endpoints(absl::string_view host) const;
-  // GET <endpoint>/v2/<path> at the first endpoint of `host` that speaks its scheme; the answer has status 200.
-  absl::StatusOr<std::unique_ptr<HttpStream>> Get(absl::string_view host, absl::string_view path,
-                                                  const std::vector<std::string>& headers,
-                                                  const Cancellation* cancellation) const;
-  absl::StatusOr<std::unique_ptr<HttpStream>> GetFrom(const Endpoint& endpoint, absl::string_view path,
-                                                      const std::vector<std::string>& headers,
-                                                      const Cancellation* cancellation) const;
-  absl::StatusOr<std::string> ReadDocument(HttpStream& stream, int64_t max_bytes) const;
-
-  const LocalityRules rules_;
-  const RegistryClientOptions options_;
-  mutable Mutex mutex_;
-  // Which of Endpoints(host) answered last.
-  mutable std::map<std::string, size_t> working_ SLUICE_GUARDED_BY(mutex_);
+  const RetryPolicy retry_;
+  const std::shared_ptr<const RetryClock> clock_;
+  const Endpoints endpoints_;
+  const std::shared_ptr<EndpointClient> client_;
 };
 
 }  // namespace sluice

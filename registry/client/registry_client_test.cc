@@ -13,6 +13,7 @@
 #include "base/digest.h"
 #include "gtest/gtest.h"
 #include "registry/client/fake_http_server.h"
+#include "registry/client/fake_retry_clock.h"
 #include "registry/locality.h"
 #include "registry/manifest.h"
 #include "tests/testing/status_matchers.h"
@@ -33,6 +34,7 @@ RegistryClientOptions Quick() {
   options.connect_timeout = std::chrono::seconds(2);
   options.stall_timeout = std::chrono::milliseconds(300);
   options.document_timeout = std::chrono::milliseconds(800);
+  options.clock = std::make_shared<FakeRetryClock>();
   return options;
 }
 
@@ -161,13 +163,19 @@ TEST_F(RegistryClientTest, ASilentServerStalls) {
     connection.Send("HTTP/1.1 200 x\r\nContent-Length: 50\r\n\r\n{");
     connection.AwaitClose();
   });
-  EXPECT_THAT(Fetch("app:1"), StatusIs(absl::StatusCode::kUnavailable, "no answer for 300 ms"));
+  EXPECT_THAT(Fetch("app:1"), StatusIs(absl::StatusCode::kUnavailable, "only 1 bytes in 300 ms"));
 }
 
 TEST_F(RegistryClientTest, ADrippingServerIsLeft) {
   Serve([](const std::string&, const Connection& connection) {
     connection.Send("HTTP/1.1 200 x\r\nContent-Length: 5000\r\n\r\n");
     while (connection.Send(" ")) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  });
+  EXPECT_THAT(Fetch("app:1"), StatusIs(absl::StatusCode::kUnavailable, " bytes in 300 ms"));
+  // Fast enough to be no stall, and still without an end.
+  Serve([](const std::string&, const Connection& connection) {
+    connection.Send("HTTP/1.1 200 x\r\nContent-Length: 4000000\r\n\r\n");
+    while (connection.Send(std::string(5000, ' '))) std::this_thread::sleep_for(std::chrono::milliseconds(20));
   });
   EXPECT_THAT(Fetch("app:1"), StatusIs(absl::StatusCode::kUnavailable, "takes too long"));
 }
@@ -252,7 +260,7 @@ TEST_F(RegistryClientTest, StreamsABigBlob) {
   while (body.size() < 20'000'000) absl::StrAppend(&body, body.size(), ",");
   Answer(HttpAnswer(200, body));
   ASSERT_OK_AND_ASSIGN(const std::unique_ptr<ByteReader> reader,
-                       client_.OpenBlob(server_->host(), "app", Digest::Of(body), nullptr));
+                       client_.OpenBlob(server_->host(), "app", {.digest = Digest::Of(body)}, nullptr));
   // A reader slower than the sender: what does not fit waits in the socket.
   std::this_thread::sleep_for(std::chrono::milliseconds(500));
   std::string read;
@@ -274,7 +282,7 @@ TEST_F(RegistryClientTest, AnAbandonedStreamIsClosed) {
     }
     closed = true;
   });
-  { ASSERT_OK(client_.OpenBlob(server_->host(), "app", Digest(), nullptr)); }
+  { ASSERT_OK(client_.OpenBlob(server_->host(), "app", {.digest = Digest()}, nullptr)); }
   for (int i = 0; i < 100 && !closed; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(20));
   EXPECT_TRUE(closed);
 }
