@@ -8,11 +8,11 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "cmd/provider_options.h"
 #include "cmd/version.h"
 #include "glog/logging.h"
 #include "grpcpp/channel.h"
-#include "registry/locality.h"
-#include "registry/store/store.h"
+#include "registry/cache/blob_cache.h"
 #include "snapshotter/fill/image_layer_provider.h"
 #include "snapshotter/fill/worker_pool.h"
 #include "snapshotter/janitor.h"
@@ -37,41 +37,11 @@ constexpr int kWalkThreads = 2;
 constexpr int kCleanupThreads = 1;
 constexpr absl::Duration kDrainLimit = absl::Seconds(5);
 
-// Known hosts are those that the configuration names with or without a port, but for patterns.
-std::vector<std::string> KnownHosts(const Config& config) {
-  std::vector<std::string> hosts;
-  const auto add = [&hosts](const std::vector<std::string>& names) {
-    for (const std::string& name : names) {
-      if (name.find_first_of("*/") == std::string::npos) hosts.push_back(name);
-    }
-  };
-  add(config.registry.local_registries);
-  for (const StoreConfig& store : config.stores) add(store.registries);
-  return hosts;
-}
-
-absl::StatusOr<LayerProviderOptions> ProviderOptions(const Config& config) {
-  LayerProviderOptions options;
-  for (const StoreConfig& store : config.stores) {
-    options.stores.push_back(MakeOciLayoutStore(store.path, store.path, store.registries));
-  }
-  absl::StatusOr<LocalityRules> locality = LocalityRules::Create(config.registry.local_registries);
-  if (!locality.ok()) return Annotate(locality.status(), "config: registry.local_registries");
-  options.locality = *std::move(locality);
-  options.known_hosts = KnownHosts(config);
-  options.workers = static_cast<int>(config.unpack.workers);
-  return options;
-}
-
 // Keys that are checked and that nothing reads in this version: nobody should take them for working.
 void WarnOfKeysWithoutEffect(const Config& config) {
-  const Config defaults;
   const auto warn = [](bool is_set, absl::string_view key) {
     if (is_set) LOG(WARNING) << "config: " << key << " has no effect in version " << kVersion;
   };
-  warn(config.registry.hosts_dir != defaults.registry.hosts_dir, "registry.hosts_dir");
-  warn(!config.registry.plain_http_credentials.empty(), "registry.plain_http_credentials");
-  warn(config.cache.max_bytes != defaults.cache.max_bytes, "cache.max_bytes");
   warn(!config.metrics.address.empty(), "metrics.address");
 }
 
@@ -91,6 +61,7 @@ struct Daemon::Parts {
   std::unique_ptr<WorkerPool> quick;
   std::unique_ptr<WorkerPool> walks;
   std::unique_ptr<WorkerPool> cleanup;
+  std::unique_ptr<BlobCache> cache;
   std::unique_ptr<LayerProvider> provider;
   std::unique_ptr<Snapshotter> snapshotter;
   std::unique_ptr<SnapshotsService> service;
@@ -122,6 +93,17 @@ absl::Status Daemon::Parts::OpenState(const DaemonOptions& options) {
 
 absl::Status Daemon::Parts::OpenProvider(const Config& config) {
   ASSIGN_OR_RETURN(LayerProviderOptions options, ProviderOptions(config));
+  absl::StatusOr<std::unique_ptr<BlobCache>> opened =
+      BlobCache::Open(tree->layout().CachePath(), {.max_bytes = config.cache.max_bytes,
+                                                   .min_free_bytes = config.cache.min_free,
+                                                   .min_free_inodes = config.cache.min_free_inodes});
+  // Layers can be had without it.
+  if (opened.ok()) {
+    cache = *std::move(opened);
+    options.cache = cache.get();
+  } else {
+    LOG(WARNING) << "the blob cache is not used: " << opened.status().message();
+  }
   containerd = OpenContainerdChannel(config.containerd.address);
   content_store = std::make_unique<ContentStoreClient>(containerd);
   options.content_store = content_store.get();

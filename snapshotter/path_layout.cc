@@ -41,6 +41,8 @@ absl::StatusOr<PathLayout> PathLayout::ForRoot(absl::string_view root) {
 
 std::string PathLayout::DatabasePath() const { return absl::StrCat(root_, "/", kDatabaseName); }
 
+std::string PathLayout::CachePath() const { return absl::StrCat(root_, "/", kCacheName); }
+
 std::string PathLayout::SnapshotPath(int64_t directory_id) const {
   return absl::StrCat(root_, "/", kSnapshotsName, "/", SnapshotDirectoryName(directory_id));
 }

@@ -21,6 +21,7 @@ namespace sluice {
 
 inline constexpr char kDatabaseName[] = "sluice.db";
 inline constexpr char kLockName[] = "lock";
+inline constexpr char kCacheName[] = "cache";
 inline constexpr char kSnapshotsName[] = "snapshots";
 inline constexpr char kTrashName[] = "trash";
 inline constexpr char kFsName[] = "fs";
@@ -35,6 +36,7 @@ class PathLayout {
 
   const std::string& root() const { return root_; }
   std::string DatabasePath() const;
+  std::string CachePath() const;
   std::string SnapshotPath(int64_t directory_id) const;
   std::string FsPath(int64_t directory_id) const;
   std::string WorkPath(int64_t directory_id) const;

@@ -12,6 +12,7 @@ TEST(PathLayoutTest, PathsAreBelowTheRoot) {
   ASSERT_OK_AND_ASSIGN(const PathLayout layout, PathLayout::ForRoot("/var//lib/sluice/"));
   EXPECT_EQ(layout.root(), "/var/lib/sluice");
   EXPECT_EQ(layout.DatabasePath(), "/var/lib/sluice/sluice.db");
+  EXPECT_EQ(layout.CachePath(), "/var/lib/sluice/cache");
   EXPECT_EQ(layout.FsPath(12), "/var/lib/sluice/snapshots/12/fs");
   EXPECT_EQ(layout.WorkPath(12), "/var/lib/sluice/snapshots/12/work");
 }

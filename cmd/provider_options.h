@@ -1,0 +1,14 @@
+// From the configuration to what gets layers onto the disk: stores, registries, policies.
+#pragma once
+
+#include "absl/status/statusor.h"
+#include "cmd/config.h"
+#include "snapshotter/fill/image_layer_provider.h"
+
+namespace sluice {
+
+// All but what belongs to a running daemon: the content store, the directories, the cache. InvalidArgument naming the
+// key whose hosts are none.
+absl::StatusOr<LayerProviderOptions> ProviderOptions(const Config& config);
+
+}  // namespace sluice
