@@ -50,10 +50,22 @@ std::vector<std::string> KnownHosts(const Config& config) {
   return hosts;
 }
 
+std::unique_ptr<Store> MakeStore(const StoreConfig& store) {
+  switch (store.kind) {
+    case StoreKind::kOciLayout:
+      break;
+    case StoreKind::kZot:
+      return MakeZotStore(store.path, store.path, store.registries, store.require_link);
+    case StoreKind::kDistribution:
+      return MakeDistributionStore(store.path, store.path, store.registries, store.require_link);
+  }
+  return MakeOciLayoutStore(store.path, store.path, store.registries);
+}
+
 absl::StatusOr<LayerProviderOptions> ProviderOptions(const Config& config) {
   LayerProviderOptions options;
   for (const StoreConfig& store : config.stores) {
-    options.stores.push_back(MakeOciLayoutStore(store.path, store.path, store.registries));
+    options.stores.push_back(MakeStore(store));
   }
   absl::StatusOr<LocalityRules> locality = LocalityRules::Create(config.registry.local_registries);
   if (!locality.ok()) return Annotate(locality.status(), "config: registry.local_registries");

@@ -259,11 +259,11 @@ TEST_F(ImageSourceTest, ALayerComesFromTheNearestPlace) {
   const ImageSource source({Layout()}, Client());
   ASSERT_OK_AND_ASSIGN(const ResolvedImage image, source.Resolve(reference, std::nullopt, nullptr));
   EXPECT_OK(source.OpenLayer(reference, image.layers[0].blob, nullptr));
-  EXPECT_EQ(source.PlaceOf(image.layers[0].blob), layout_.BlobPath(built.layers[0].digest));
+  EXPECT_EQ(source.PlaceOf(reference, image.layers[0].blob), layout_.BlobPath(built.layers[0].digest));
   EXPECT_TRUE(registry.requests().empty());
 
   ASSERT_EQ(unlink(layout_.BlobPath(built.layers[0].digest).c_str()), 0);
-  EXPECT_EQ(source.PlaceOf(image.layers[0].blob), built.layers[0].digest.Short());
+  EXPECT_EQ(source.PlaceOf(reference, image.layers[0].blob), built.layers[0].digest.Short());
   EXPECT_THAT(source.OpenLayer(reference, image.layers[0].blob, nullptr),
               StatusIs(absl::StatusCode::kNotFound, "then asked the registry"));
   registry.Put(absl::StrCat("app/blobs/", built.layers[0].digest.ToString()), "bytes");

@@ -141,8 +141,9 @@ TEST_F(FillerBlobsTest, TruncatedWhileItIsReadIsNotUsed) {
 class RefusingStore : public testing::GatedStore {
  public:
   using testing::GatedStore::GatedStore;
-  absl::StatusOr<std::unique_ptr<ByteReader>> OpenBlob(const Digest& digest, std::optional<int64_t>) const override {
-    return absl::PermissionDeniedError(absl::StrCat("open(", BlobPath(digest), "): Permission denied"));
+  absl::StatusOr<std::unique_ptr<ByteReader>> OpenBlob(const Digest& digest, std::optional<int64_t>,
+                                                       absl::Span<const Endpoint> origins) const override {
+    return absl::PermissionDeniedError(absl::StrCat("open(", BlobPath(digest, origins), "): Permission denied"));
   }
 };
 

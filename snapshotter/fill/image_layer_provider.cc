@@ -32,7 +32,7 @@ std::vector<FillJob> JobsOf(const Plan& plan, const LayerRequest& request) {
     job.blobs = plan.layers[k].blobs;
     job.image = plan.image;
     job.locality = plan.locality;
-    job.endpoint_known = !plan.endpoints.empty();
+    job.endpoints = plan.endpoints;
     jobs.push_back(std::move(job));
   }
   return jobs;

@@ -48,12 +48,12 @@ absl::StatusOr<std::optional<LayerRecord>> LayerFill::FindExisting() {
 }
 
 absl::Status LayerFill::Stream() {
-  LocalBlobs::Found found = blobs_.Open(job_.blobs);
+  LocalBlobs::Found found = blobs_.Open(job_.blobs, job_.endpoints);
   LayerSituation situation;
   situation.plan_known = !job_.blobs.empty();
   situation.locality = job_.locality;
   situation.in_store = !found.blobs.empty();
-  situation.endpoint_known = job_.endpoint_known;
+  situation.endpoint_known = !job_.endpoints.empty();
 
   absl::Status last_failure;
   for (const Rung& rung : StrategyLadder(situation)) {
@@ -83,9 +83,9 @@ absl::Status LayerFill::StreamFromStore(Strategy strategy, LocalBlob& found) {
   LayerSource source;
   source.name = absl::StrCat("layer ", found.blob.digest.Short());
   // The file that was found is the one that is read, whatever happens to its name meanwhile.
-  source.open = [&found]() -> absl::StatusOr<std::unique_ptr<ByteReader>> {
+  source.open = [this, &found]() -> absl::StatusOr<std::unique_ptr<ByteReader>> {
     if (found.reader != nullptr) return std::move(found.reader);
-    return found.store->OpenBlob(found.blob.digest, found.blob.size);
+    return found.store->OpenBlob(found.blob.digest, found.blob.size, job_.endpoints);
   };
   source.expected = {
       .blob_digest = found.blob.digest, .blob_bytes = found.blob.size, .diff_id = job_.claim.config_diff_id};

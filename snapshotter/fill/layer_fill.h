@@ -26,7 +26,7 @@ struct FillJob {
   std::vector<PlannedBlob> blobs;
   std::string image;  // for logs
   Locality locality = Locality::kUnknown;
-  bool endpoint_known = false;
+  std::vector<Endpoint> endpoints;  // as Plan::endpoints
 };
 
 // One thread at a time. Destroying it deletes what was staged and not published.
