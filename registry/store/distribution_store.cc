@@ -1,13 +1,14 @@
 // The distribution store: the file system storage of the CNCF registry (registry/storage/paths.go of distribution).
 //
-// Below <path>/docker/registry/v2, the content of all repositories is blobs/sha256/<2 hex>/<hex>/data. What belongs to a
-// repository is said by files named link that hold a digest: repositories/<name>/_manifests/tags/<tag>/current/link,
+// Below <path>/docker/registry/v2, the content of all repositories is blobs/sha256/<2 hex>/<hex>/data. What belongs to
+// a repository is said by files named link that hold a digest: repositories/<name>/_manifests/tags/<tag>/current/link,
 // _manifests/revisions/sha256/<hex>/link and _layers/sha256/<hex>/link. Names nest, and no component of a name begins
 // with '_'. Old versions write a link in place: it can be seen empty, and stays so after a crash.
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "registry/store/file_store.h"
@@ -21,9 +22,7 @@ namespace {
 constexpr char kTree[] = "docker/registry/v2";
 constexpr int64_t kMaxLinkBytes = 1024;
 
-std::string RepositoryPlace(const std::string& repository) {
-  return absl::StrCat(kTree, "/repositories/", repository);
-}
+std::string RepositoryPlace(const std::string& repository) { return absl::StrCat(kTree, "/repositories/", repository); }
 std::string RevisionLink(const std::string& repository, const Digest& digest) {
   return absl::StrCat(RepositoryPlace(repository), "/_manifests/revisions/sha256/", digest.Hex(), "/link");
 }
@@ -56,7 +55,8 @@ class DistributionStore : public FileStore {
 
   absl::StatusOr<Descriptor> ResolveTag(const Reference& reference) const override {
     if (!IsRepository(reference.repository) || !IsTag(reference.tag)) {
-      return absl::NotFoundError(absl::StrCat(path(), ": nothing can have the name ", reference.ToString()));
+      return absl::NotFoundError(
+          absl::StrCat(path(), ": nothing can have the name \"", absl::CHexEscape(reference.ToString()), "\""));
     }
     ASSIGN_OR_RETURN(const Digest digest, ReadLink(absl::StrCat(RepositoryPlace(reference.repository),
                                                                 "/_manifests/tags/", reference.tag, "/current/link")));

@@ -32,8 +32,8 @@ absl::StatusOr<std::string> FileStore::ReadDocument(const Digest& digest, int64_
       ASSIGN_OR_RETURN(StoreFile file, OpenStoreFile(path(), place));
       ASSIGN_OR_RETURN(std::string content, ReadStoreFile(std::move(file), max_bytes, file_name));
       if (const Digest actual = Digest::Of(content); actual != digest) {
-        return absl::DataLossError(absl::StrCat(file_name, ": its content has digest ", actual.ToString(),
-                                                " instead of ", digest.ToString()));
+        return absl::DataLossError(
+            absl::StrCat(file_name, ": its content has digest ", actual.ToString(), " instead of ", digest.ToString()));
       }
       return content;
     });

@@ -72,10 +72,8 @@ class OciLayoutStore : public FileStore {
 
 std::unique_ptr<Store> MakeOciLayoutStore(std::string name, std::string path, std::vector<std::string> owned_hosts,
                                           bool owns_all) {
-  return std::make_unique<OciLayoutStore>(FileStoreOptions{.name = std::move(name),
-                                                           .path = std::move(path),
-                                                           .owned_hosts = std::move(owned_hosts),
-                                                           .owns_all = owns_all});
+  return std::make_unique<OciLayoutStore>(FileStoreOptions{
+      .name = std::move(name), .path = std::move(path), .owned_hosts = std::move(owned_hosts), .owns_all = owns_all});
 }
 
 }  // namespace sluice

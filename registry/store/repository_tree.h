@@ -20,8 +20,8 @@ class RepositoryTree {
   // `root` is followed as it is given; below it no symbolic link is.
   explicit RepositoryTree(std::string root) : root_(std::move(root)) {}
 
-  // The names of the directories that have blobs/, "a" before "a/b", the root itself not among them; incomplete if there
-  // are more than kMaxDirectories. Costs a stat(2) a directory; those that have changed are listed anew.
+  // The names of the directories that have blobs/, "a" before "a/b", the root itself not among them; incomplete if
+  // there are more than kMaxDirectories. Costs a stat(2) a directory; those that have changed are listed anew.
   std::vector<std::string> List() const;
 
  private:

@@ -55,8 +55,8 @@ class Store {
                                                                absl::Span<const Endpoint> origins) const = 0;
 };
 
-// Of all kinds: `owned_hosts` are the registries whose tags the store answers. The directory need not exist yet: it is a
-// miss until it does. No name inside of it may be a symbolic link; `path` itself may.
+// Of all kinds: `owned_hosts` are the registries whose tags the store answers. The directory need not exist yet: it is
+// a miss until it does. No name inside of it may be a symbolic link; `path` itself may.
 
 // An OCI image layout directory (image-spec image-layout.md). `owns_all` makes it answer for every host (`--layout DIR`
 // on the command line).

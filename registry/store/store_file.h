@@ -20,9 +20,9 @@ struct StoreFile {
 };
 
 // Opens the file at `place`, a relative path below the directory `root` (which is followed as the user gave it, links
-// and all). Below it no component may be a symbolic link, "." or "..": a store's files lie inside the store. Nothing but
-// a regular file is ever opened, not even for a moment: opening a fifo blocks, and opening some devices does something.
-// NotFound for whatever is not there or not a regular file; else the errno as a status; each names the path.
+// and all). Below it no component may be a symbolic link, "." or "..": a store's files lie inside the store. Nothing
+// but a regular file is ever opened, not even for a moment: opening a fifo blocks, and opening some devices does
+// something. NotFound for whatever is not there or not a regular file; else the errno as a status; each names the path.
 absl::StatusOr<StoreFile> OpenStoreFile(absl::string_view root, absl::string_view place);
 
 // The whole content. NotFound if there are more than `max_bytes`. `name` is for messages.

@@ -10,6 +10,7 @@
 
 #include "absl/algorithm/container.h"
 #include "absl/status/status.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "registry/store/file_store.h"
@@ -43,12 +44,12 @@ class ZotStore : public FileStore {
 
   absl::StatusOr<Descriptor> ResolveTag(const Reference& reference) const override {
     if (!IsRepository(reference.repository)) {
-      return absl::NotFoundError(absl::StrCat(path(), ": nothing can have the name ", reference.ToString()));
+      return absl::NotFoundError(
+          absl::StrCat(path(), ": nothing can have the name \"", absl::CHexEscape(reference.ToString()), "\""));
     }
     ASSIGN_OR_RETURN(const Index index, ReadLayoutIndex(path(), reference.repository));
-    const auto found = std::find_if(index.manifests.rbegin(), index.manifests.rend(), [&](const Descriptor& entry) {
-      return RefName(entry) == reference.tag;
-    });
+    const auto found = std::find_if(index.manifests.rbegin(), index.manifests.rend(),
+                                    [&](const Descriptor& entry) { return RefName(entry) == reference.tag; });
     if (found != index.manifests.rend()) return *found;
     return absl::NotFoundError(absl::StrCat(path(), "/", reference.repository, ": no tag ", reference.tag,
                                             " in index.json: ", NamesIn(index)));
