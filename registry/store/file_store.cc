@@ -42,6 +42,7 @@ absl::StatusOr<std::string> FileStore::ReadDocument(const Digest& digest, int64_
 
 std::string FileStore::BlobPath(const Digest& digest, absl::Span<const Endpoint> origins) const {
   std::string present, first;
+  if (!MayServe(digest, origins).ok()) return "";
   ForEachPlace(digest, origins, [&](const std::string& place) {
     const std::string file_name = absl::StrCat(path(), "/", place);
     if (first.empty()) first = file_name;

@@ -12,7 +12,7 @@
 namespace sluice {
 namespace {
 
-// Coarser than the clock of any file system that a registry is on (FAT's is 2 s).
+// More than a tick of any file system's clock; FAT's is 2 s.
 constexpr time_t kSettledAfterSeconds = 3;
 
 struct CloseDirectory {

@@ -45,8 +45,8 @@ class Store {
   virtual absl::StatusOr<std::string> ReadDocument(const Digest& digest, int64_t max_bytes,
                                                    absl::Span<const Endpoint> origins) const = 0;
 
-  // The file that holds the blob if it is here, else where it would be, or "" if that is nowhere: for messages, and for
-  // seeing whether it has changed since.
+  // The file that holds the blob if it is here, else where it would be: for messages, and for seeing whether it has
+  // changed since. "" if that is nowhere, or not for those who know the blob by `origins`.
   virtual std::string BlobPath(const Digest& digest, absl::Span<const Endpoint> origins) const = 0;
 
   // Opens a blob for streaming; the descriptor stays open, so a later unlink does no harm. Bytes are NOT verified here:

@@ -175,6 +175,8 @@ TEST_P(RequireLinkTest, NothingElseIs) {
     for (const Digest& digest : {image.manifest, image.config, image.layers[0].digest}) {
       EXPECT_THAT(strict->OpenBlob(digest, std::nullopt, origins), StatusIs(absl::StatusCode::kNotFound)) << what;
       EXPECT_THAT(strict->ReadDocument(digest, 100'000, origins), StatusIs(absl::StatusCode::kNotFound)) << what;
+      // A refusal must not look like something wrong with the file, which another repository may link.
+      EXPECT_FALSE(std::filesystem::exists(strict->BlobPath(digest, origins))) << what;
     }
   }
   EXPECT_THAT(strict->Resolve(Ref("team/other", image.manifest)), StatusIs(absl::StatusCode::kNotFound));
