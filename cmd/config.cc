@@ -77,6 +77,15 @@ Reader Bytes(int64_t& target) {
   };
 }
 
+Reader Flag(bool& target) {
+  return [&target](const std::string& key, const toml::node& node) -> absl::Status {
+    const toml::value<bool>* flag = node.as_boolean();
+    if (flag == nullptr) return ErrorAt(node, key, "must be true or false");
+    target = flag->get();
+    return absl::OkStatus();
+  };
+}
+
 // One of `choices`; `target` becomes true for the second.
 Reader Choice(bool& target, std::pair<std::string, std::string> choices) {
   return [&target, choices = std::move(choices)](const std::string& key, const toml::node& node) -> absl::Status {
@@ -114,13 +123,31 @@ Reader Table(std::map<std::string, Reader> readers) {
   };
 }
 
+absl::StatusOr<StoreKind> ParseStoreKind(absl::string_view text) {
+  if (text == "oci-layout") return StoreKind::kOciLayout;
+  if (text == "zot") return StoreKind::kZot;
+  if (text == "distribution") return StoreKind::kDistribution;
+  return absl::InvalidArgumentError("must be \"oci-layout\", \"zot\" or \"distribution\"");
+}
+
 absl::Status ReadStore(const std::string& key, const toml::node& node, std::vector<StoreConfig>& stores) {
   StoreConfig store;
-  RETURN_IF_ERROR(
-      ReadTable(node, key + ".",
-                {{"kind", Text(store.kind)}, {"path", Path(store.path)}, {"registries", Texts(store.registries)}}));
-  if (store.kind != "oci-layout") return ErrorAt(node, key + ".kind", "must be \"oci-layout\"");
+  std::string kind;
+  RETURN_IF_ERROR(ReadTable(node, key + ".",
+                            {{"kind", Text(kind)},
+                             {"path", Path(store.path)},
+                             {"registries", Texts(store.registries)},
+                             {"require_link", Flag(store.require_link)}}));
+  const absl::StatusOr<StoreKind> parsed = ParseStoreKind(kind);
+  if (!parsed.ok()) return ErrorAt(node, key + ".kind", parsed.status().message());
+  store.kind = *parsed;
   if (store.path.empty()) return ErrorAt(node, key + ".path", "is missing");
+  if (store.require_link && store.kind == StoreKind::kOciLayout) {
+    return ErrorAt(node, key + ".require_link", "an oci-layout has no repositories that could link anything");
+  }
+  if (store.require_link && store.registries.empty()) {
+    return ErrorAt(node, key + ".require_link", "needs registries: whose repositories count");
+  }
   stores.push_back(std::move(store));
   return absl::OkStatus();
 }

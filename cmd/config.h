@@ -11,10 +11,13 @@
 
 namespace sluice {
 
+enum class StoreKind { kOciLayout, kZot, kDistribution };
+
 struct StoreConfig {
-  std::string kind;                     // "oci-layout"
+  StoreKind kind = StoreKind::kOciLayout;
   std::string path;                     // absolute
   std::vector<std::string> registries;  // whose tags it owns
+  bool require_link = false;            // not of an oci-layout, which has no repositories
 };
 
 // [[registry.policy]]: the first whose hosts match a registry holds.

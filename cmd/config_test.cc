@@ -29,8 +29,13 @@ kind = "oci-layout"
 path = "/var/lib/registry"
 registries = ["172.30.0.1:5000", "localhost:5000"]
 [[store]]
-kind = "oci-layout"
-path = "/srv/images"
+kind = "zot"
+path = "/srv/zot"
+[[store]]
+kind = "distribution"
+path = "/srv/distribution"
+registries = ["registry.lan:5000"]
+require_link = true
 [registry]
 local_registries = ["*.internal", "100.64.0.0/10"]
 hosts_dir = "/etc/certs.d"
@@ -57,11 +62,16 @@ min_free_inodes = 5
 address = "127.0.0.1:9464"
 )",
                                                         "c.toml"));
-  ASSERT_EQ(config.stores.size(), 2u);
-  EXPECT_EQ(config.stores[0].kind, "oci-layout");
+  ASSERT_EQ(config.stores.size(), 3u);
+  EXPECT_EQ(config.stores[0].kind, StoreKind::kOciLayout);
   EXPECT_EQ(config.stores[0].path, "/var/lib/registry");
   EXPECT_THAT(config.stores[0].registries, ElementsAre("172.30.0.1:5000", "localhost:5000"));
-  EXPECT_EQ(config.stores[1].path, "/srv/images");
+  EXPECT_FALSE(config.stores[0].require_link);
+  EXPECT_EQ(config.stores[1].kind, StoreKind::kZot);
+  EXPECT_EQ(config.stores[1].path, "/srv/zot");
+  EXPECT_FALSE(config.stores[1].require_link);
+  EXPECT_EQ(config.stores[2].kind, StoreKind::kDistribution);
+  EXPECT_TRUE(config.stores[2].require_link);
   EXPECT_THAT(config.registry.local_registries, ElementsAre("*.internal", "100.64.0.0/10"));
   EXPECT_EQ(config.registry.hosts_dir, "/etc/certs.d");
   EXPECT_THAT(config.registry.plain_http_credentials, ElementsAre("r:5000"));
@@ -113,7 +123,15 @@ INSTANTIATE_TEST_SUITE_P(
             "c.toml:2: containerd.address: must be an absolute path"},
         Bad{"StoreAsTable", "[store]\nkind = \"oci-layout\"\n", "c.toml:1: store: must be written [[store]]"},
         Bad{"StoreWithoutPath", "\n[[store]]\nkind = \"oci-layout\"\n", "c.toml:2: store.path: is missing"},
-        Bad{"StoreKind", "[[store]]\nkind = \"ftp\"\npath = \"/a\"\n", "c.toml:1: store.kind: must be \"oci-layout\""},
+        Bad{"StoreKind", "[[store]]\nkind = \"ftp\"\npath = \"/a\"\n",
+            "c.toml:1: store.kind: must be \"oci-layout\", \"zot\" or \"distribution\""},
+        Bad{"StoreWithoutKind", "[[store]]\npath = \"/a\"\n", "c.toml:1: store.kind: must be \"oci-layout\""},
+        Bad{"FlagIsText", "[[store]]\nkind = \"zot\"\npath = \"/a\"\nrequire_link = \"yes\"\n",
+            "c.toml:4: store.require_link: must be true or false"},
+        Bad{"LinksInALayout", "[[store]]\nkind = \"oci-layout\"\npath = \"/a\"\nrequire_link = true\n",
+            "c.toml:1: store.require_link: an oci-layout has no repositories"},
+        Bad{"LinksOfNobody", "[[store]]\nkind = \"zot\"\npath = \"/a\"\nrequire_link = true\n",
+            "c.toml:1: store.require_link: needs registries"},
         Bad{"NumberInList", "[registry]\nlocal_registries = [\"a\",\n 5]\n",
             "c.toml:3: registry.local_registries: must be a list"},
         Bad{"BadSize", "[cache]\nmax_bytes = \"20 gigs\"\n", "c.toml:2: cache.max_bytes: must be a size like"},

@@ -31,6 +31,18 @@ std::vector<std::string> KnownHosts(const Config& config) {
   return hosts;
 }
 
+std::unique_ptr<Store> MakeStore(const StoreConfig& store) {
+  switch (store.kind) {
+    case StoreKind::kOciLayout:
+      break;
+    case StoreKind::kZot:
+      return MakeZotStore(store.path, store.path, store.registries, store.require_link);
+    case StoreKind::kDistribution:
+      return MakeDistributionStore(store.path, store.path, store.registries, store.require_link);
+  }
+  return MakeOciLayoutStore(store.path, store.path, store.registries);
+}
+
 absl::StatusOr<RegistryPolicies> Policies(const Config& config) {
   std::vector<RegistryPolicy> policies;
   for (const PolicyConfig& policy : config.registry.policies) {
@@ -66,7 +78,7 @@ absl::StatusOr<RegistryAccess> Access(const Config& config) {
 absl::StatusOr<LayerProviderOptions> ProviderOptions(const Config& config) {
   LayerProviderOptions options;
   for (const StoreConfig& store : config.stores) {
-    options.stores.push_back(MakeOciLayoutStore(store.path, store.path, store.registries));
+    options.stores.push_back(MakeStore(store));
   }
   ASSIGN_OR_RETURN(options.policies, Policies(config));
   ASSIGN_OR_RETURN(const RegistryAccess access, Access(config));

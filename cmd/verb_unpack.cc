@@ -44,7 +44,7 @@ absl::StatusOr<std::vector<LayerSource>> LayerSources(const OpenedImage& opened,
   for (const ResolvedLayer& layer : image.layers) {
     LayerSource source;
     source.name = absl::StrCat("layer ", sources.size() + 1, " of ", image.layers.size(), " (",
-                               opened.source->PlaceOf(layer.blob), ")");
+                               opened.source->PlaceOf(image.reference, layer.blob), ")");
     if (!IsTarLayer(layer.blob)) {
       return absl::InvalidArgumentError(absl::StrCat(image.reference.ToString(), ": ", source.name, ": media type \"",
                                                      absl::CHexEscape(layer.blob.media_type), "\" is not a tar layer"));

@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "registry/endpoint.h"
 #include "registry/manifest.h"
 
 namespace sluice {
@@ -36,6 +37,8 @@ absl::Status AfterMiss(const absl::Status& miss, const absl::Status& registry) {
   if (miss.ok() || absl::IsCancelled(registry)) return registry;
   return absl::Status(registry.code(), absl::StrCat(miss.message(), "; then asked the registry: ", registry.message()));
 }
+
+Endpoint OriginOf(const Reference& reference) { return {reference.host, reference.repository}; }
 
 bool RunsOn(const Platform& wanted, const Platform& image) {
   // Very old images do not say what they are for.
@@ -139,9 +142,10 @@ absl::StatusOr<ResolvedImage> ImageSource::Resolve(const Reference& reference, c
   return image;
 }
 
-std::string ImageSource::PlaceOf(const Descriptor& blob) const {
+std::string ImageSource::PlaceOf(const Reference& reference, const Descriptor& blob) const {
+  const Endpoint origin = OriginOf(reference);
   for (const std::shared_ptr<const Store>& store : stores_) {
-    if (store->OpenBlob(blob.digest, blob.size).ok()) return store->BlobPath(blob.digest);
+    if (store->OpenBlob(blob.digest, blob.size, {origin}).ok()) return store->BlobPath(blob.digest, {origin});
   }
   return blob.digest.Short();
 }
@@ -150,7 +154,7 @@ absl::StatusOr<std::unique_ptr<ByteReader>> ImageSource::OpenLayer(const Referen
                                                                    const Cancellation* cancellation) const {
   absl::Status miss;
   for (const std::shared_ptr<const Store>& store : stores_) {
-    absl::StatusOr<std::unique_ptr<ByteReader>> reader = store->OpenBlob(blob.digest, blob.size);
+    absl::StatusOr<std::unique_ptr<ByteReader>> reader = store->OpenBlob(blob.digest, blob.size, {OriginOf(reference)});
     if (reader.ok()) return reader;
     AddMiss(miss, reader.status());
   }
@@ -164,7 +168,7 @@ absl::StatusOr<std::unique_ptr<ByteReader>> ImageSource::OpenLayer(const Referen
 absl::StatusOr<ImageSource::Document> ImageSource::FindTop(const Reference& reference,
                                                            const Cancellation* cancellation) const {
   if (!reference.digest.has_value()) return FindTag(reference, cancellation);
-  absl::StatusOr<Document> stored = ReadFromStores(*reference.digest, kMaxManifestBytes);
+  absl::StatusOr<Document> stored = ReadFromStores(reference, *reference.digest, kMaxManifestBytes);
   if (stored.ok() || client_ == nullptr) return stored;
   absl::StatusOr<FetchedManifest> fetched = client_->FetchManifest(reference, cancellation);
   if (!fetched.ok()) return AfterMiss(stored.status(), fetched.status());
@@ -207,7 +211,7 @@ absl::StatusOr<std::string> ImageSource::FindConfig(const Reference& reference, 
     return absl::InvalidArgumentError(
         absl::StrCat("config ", descriptor.digest.ToString(), ": larger than ", kMaxConfigBytes, " bytes"));
   }
-  absl::StatusOr<Document> stored = ReadFromStores(descriptor.digest, kMaxConfigBytes);
+  absl::StatusOr<Document> stored = ReadFromStores(reference, descriptor.digest, kMaxConfigBytes);
   if (stored.ok() || client_ == nullptr) {
     RETURN_IF_ERROR(stored.status());
     RETURN_IF_ERROR(CheckSize(descriptor, stored->bytes, "config"));
@@ -220,10 +224,11 @@ absl::StatusOr<std::string> ImageSource::FindConfig(const Reference& reference, 
   return fetched;
 }
 
-absl::StatusOr<ImageSource::Document> ImageSource::ReadFromStores(const Digest& digest, int64_t max_bytes) const {
+absl::StatusOr<ImageSource::Document> ImageSource::ReadFromStores(const Reference& reference, const Digest& digest,
+                                                                  int64_t max_bytes) const {
   absl::Status miss;
   for (const std::shared_ptr<const Store>& store : stores_) {
-    absl::StatusOr<std::string> bytes = store->ReadDocument(digest, max_bytes);
+    absl::StatusOr<std::string> bytes = store->ReadDocument(digest, max_bytes, {OriginOf(reference)});
     if (bytes.ok()) {
       Document document;
       document.descriptor.digest = digest;

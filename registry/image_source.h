@@ -60,8 +60,8 @@ class ImageSource {
   absl::StatusOr<ResolvedImage> Resolve(const Reference& reference, const std::optional<Platform>& platform,
                                         const Cancellation* cancellation) const;
 
-  // For messages: the file of a blob in the first store that has it, else its digest, shortened.
-  std::string PlaceOf(const Descriptor& blob) const;
+  // For messages: the file of a layer of `reference` in the first store that has it, else its digest, shortened.
+  std::string PlaceOf(const Reference& reference, const Descriptor& blob) const;
 
   // The bytes of a layer of `reference` from the nearest place that has them, NOT verified. `cancellation` is borrowed
   // for the life of the reader. NotFound naming every place that was asked.
@@ -85,7 +85,7 @@ class ImageSource {
   absl::StatusOr<std::string> FindConfig(const Reference& reference, const Descriptor& descriptor,
                                          const Cancellation* cancellation) const;
   // From the first store that has it, whole and verified; NotFound naming them all, or the DataLoss of one.
-  absl::StatusOr<Document> ReadFromStores(const Digest& digest, int64_t max_bytes) const;
+  absl::StatusOr<Document> ReadFromStores(const Reference& reference, const Digest& digest, int64_t max_bytes) const;
 
   const std::vector<std::shared_ptr<const Store>> stores_;
   const std::shared_ptr<const RegistryClient> client_;

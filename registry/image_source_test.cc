@@ -19,6 +19,7 @@
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/tar_builder.h"
 #include "tests/testing/temp_dir.h"
+#include "tests/testing/zot_builder.h"
 
 namespace sluice {
 namespace {
@@ -259,11 +260,11 @@ TEST_F(ImageSourceTest, ALayerComesFromTheNearestPlace) {
   const ImageSource source({Layout()}, Client());
   ASSERT_OK_AND_ASSIGN(const ResolvedImage image, source.Resolve(reference, std::nullopt, nullptr));
   EXPECT_OK(source.OpenLayer(reference, image.layers[0].blob, nullptr));
-  EXPECT_EQ(source.PlaceOf(image.layers[0].blob), layout_.BlobPath(built.layers[0].digest));
+  EXPECT_EQ(source.PlaceOf(reference, image.layers[0].blob), layout_.BlobPath(built.layers[0].digest));
   EXPECT_TRUE(registry.requests().empty());
 
   ASSERT_EQ(unlink(layout_.BlobPath(built.layers[0].digest).c_str()), 0);
-  EXPECT_EQ(source.PlaceOf(image.layers[0].blob), built.layers[0].digest.Short());
+  EXPECT_EQ(source.PlaceOf(reference, image.layers[0].blob), built.layers[0].digest.Short());
   EXPECT_THAT(source.OpenLayer(reference, image.layers[0].blob, nullptr),
               StatusIs(absl::StatusCode::kNotFound, "then asked the registry"));
   registry.Put(absl::StrCat("app/blobs/", built.layers[0].digest.ToString()),
@@ -271,6 +272,24 @@ TEST_F(ImageSourceTest, ALayerComesFromTheNearestPlace) {
   EXPECT_OK(source.OpenLayer(reference, image.layers[0].blob, nullptr));
   EXPECT_THAT(Offline().OpenLayer(reference, image.layers[0].blob, nullptr),
               StatusIs(absl::StatusCode::kNotFound, built.layers[0].digest.Hex()));
+}
+
+TEST_F(ImageSourceTest, AStoreIsAskedForTheRepositoryOfTheReference) {
+  testing::ZotBuilder zot(dir_.MakeDirectory("zot"));
+  const BuiltImage built = layout_.AddImage(Spec("a"), "a");
+  zot.Push(layout_.directory(), "a", "team/app", "1");
+  const ImageSource source({MakeZotStore("zot", dir_.At("zot"), {"172.30.0.1:5000"}, /*require_link=*/true)}, nullptr);
+  const Reference reference = ParseReference("172.30.0.1:5000/team/app:1").value();
+  ASSERT_OK_AND_ASSIGN(const ResolvedImage image, source.Resolve(reference, std::nullopt, nullptr));
+  EXPECT_EQ(image.manifest.digest, built.manifest);
+  EXPECT_EQ(image.found_in, dir_.At("zot"));
+  EXPECT_OK(source.OpenLayer(reference, image.layers[0].blob, nullptr));
+  EXPECT_EQ(source.PlaceOf(reference, image.layers[0].blob), zot.BlobPath("team/app", built.layers[0].digest));
+
+  const Reference other = ParseReference("172.30.0.1:5000/other@" + built.manifest.ToString()).value();
+  EXPECT_THAT(source.Resolve(other, std::nullopt, nullptr), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(source.OpenLayer(other, image.layers[0].blob, nullptr), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_EQ(source.PlaceOf(other, image.layers[0].blob), built.layers[0].digest.Short());
 }
 
 TEST_F(ImageSourceTest, AnUnreachableRegistryIsOneLine) {

@@ -155,4 +155,8 @@ absl::StatusOr<Reference> ParseReference(absl::string_view text) {
   return Annotate(reference.status(), absl::StrCat("reference \"", absl::CHexEscape(text.substr(0, 128)), "\""));
 }
 
+bool IsRepository(absl::string_view text) { return CheckRepository(text).ok(); }
+
+bool IsTag(absl::string_view text) { return CheckTag(text).ok(); }
+
 }  // namespace sluice

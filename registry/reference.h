@@ -24,4 +24,9 @@ struct Reference {
 // InvalidArgument quoting `text` and saying what is wrong with it.
 absl::StatusOr<Reference> ParseReference(absl::string_view text);
 
+// Whether `text` can be a Reference's repository, or its tag. Such a text is a relative path that has no "..", and no
+// component that begins with '.'; a repository has none that begins with '_' either.
+bool IsRepository(absl::string_view text);
+bool IsTag(absl::string_view text);
+
 }  // namespace sluice

@@ -47,6 +47,7 @@ test_packages=(
   docker-registry=2.8.*
   umoci=0.4.*
   skopeo=1.9.*
+  buildah=1.28.*
   debootstrap=1.0.*
   isal=2.30.*
   zstd=1.5.*

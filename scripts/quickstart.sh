@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sluice at work on a real image, from nothing, on Debian 12, as root: installs what is needed, builds, makes an image,
-# and pulls it from a registry on a private address (172.30.0.1:5000, in a network namespace) whose OCI layout is on
-# this host; beside it the same pull by containerd's own overlayfs snapshotter.
+# and pulls it from a registry on a private address (172.30.0.1:5000, in a network namespace) whose storage is on this
+# host; beside it the same pull by containerd's own overlayfs snapshotter.
 #
 #   scripts/quickstart.sh                a Debian image made on the spot (150 MB)
 #   scripts/quickstart.sh LAYOUT REF     REF of the OCI layout LAYOUT

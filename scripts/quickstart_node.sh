@@ -28,11 +28,21 @@ print_layers() {
     -e 's/.*(deferring to containerd.*)/   defer   \1/p'
 }
 
+# The image as it was pushed; what the registry's own access log says of it.
+pushed_layers() {
+  curl -fsS -H 'Accept: application/vnd.oci.image.manifest.v1+json' \
+    -H 'Accept: application/vnd.docker.distribution.manifest.v2+json' "http://$REGISTRY/v2/app/manifests/1" |
+    jq -r '.layers[].digest'
+}
+layers_asked_for() { pushed_layers | grep -F -f - "$node/registry.log" | grep -c '"GET ' || true; }
+
 begin "registry at $REGISTRY in its own network namespace; push the image"
-node_up "$3" "$4"
+node_network
+registry_start
+skopeo --insecure-policy copy -q --dest-tls-verify=false "oci:$3:$4" "docker://$REF" || fail "skopeo could not push $4"
 end
-begin "containerd with sluice as proxy plugin; the registry's layout on this host as its store"
-sluice_start "$LAYOUT"
+begin "containerd with sluice as proxy plugin; the registry's storage on this host as its store"
+sluice_start "$REGISTRY_STORE"
 containerd_start
 end
 
@@ -42,8 +52,7 @@ sluice_pull >"$node/pull.log" 2>&1 || fail "sluicectl: $(tail -n 1 "$node/pull.l
 ours=$(milliseconds)
 echo "   $(seconds "$ours") s"
 print_layers
-requests=$(registry_layer_requests | wc -l)
-echo "   layers that the registry was asked for: $requests of $(layer_count "$LAYOUT")"
+echo "   layers that the registry was asked for: $(layers_asked_for) of $(pushed_layers | wc -l)"
 begin "a container from it (runc, snapshotter sluice)"
 run_container sluice
 end

@@ -182,30 +182,30 @@ TEST_F(OciLayoutStoreTest, NestedIndexesResolveToTheIndex) {
 TEST_F(OciLayoutStoreTest, ReadsDocumentsVerified) {
   const BuiltImage image = layout_.AddImage(OneFile("a"), "1");
   const auto store = OwningAll();
-  EXPECT_EQ(store->ReadDocument(image.config, kMaxConfigBytes).value(), image.config_json);
-  EXPECT_THAT(store->ReadDocument(image.config, 10), StatusIs(absl::StatusCode::kNotFound, "larger than 10"));
-  EXPECT_THAT(store->ReadDocument(Digest::Of("absent"), 10), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_EQ(store->ReadDocument(image.config, kMaxConfigBytes, {}).value(), image.config_json);
+  EXPECT_THAT(store->ReadDocument(image.config, 10, {}), StatusIs(absl::StatusCode::kNotFound, "larger than 10"));
+  EXPECT_THAT(store->ReadDocument(Digest::Of("absent"), 10, {}), StatusIs(absl::StatusCode::kNotFound));
   Overwrite(layout_.BlobPath(image.config), "{}");
-  EXPECT_THAT(store->ReadDocument(image.config, kMaxConfigBytes),
+  EXPECT_THAT(store->ReadDocument(image.config, kMaxConfigBytes, {}),
               StatusIs(absl::StatusCode::kDataLoss, Digest::Of("{}").ToString()));
 }
 
 TEST_F(OciLayoutStoreTest, OpensBlobsOfTheRightSize) {
   const Digest blob = layout_.WriteBlob(std::string(5000, 'x'));
   const auto store = Owning({});
-  ASSERT_OK_AND_ASSIGN(const std::unique_ptr<ByteReader> reader, store->OpenBlob(blob, 5000));
+  ASSERT_OK_AND_ASSIGN(const std::unique_ptr<ByteReader> reader, store->OpenBlob(blob, 5000, {}));
   EXPECT_EQ(ReadAll(*reader), std::string(5000, 'x'));
-  EXPECT_OK(store->OpenBlob(blob, std::nullopt));
-  EXPECT_THAT(store->OpenBlob(blob, 4999), StatusIs(absl::StatusCode::kNotFound, "5000 bytes instead of 4999"));
+  EXPECT_OK(store->OpenBlob(blob, std::nullopt, {}));
+  EXPECT_THAT(store->OpenBlob(blob, 4999, {}), StatusIs(absl::StatusCode::kNotFound, "5000 bytes instead of 4999"));
   // zot's placeholder for a deduplicated blob.
   Overwrite(layout_.BlobPath(blob), "");
-  EXPECT_THAT(store->OpenBlob(blob, 5000), StatusIs(absl::StatusCode::kNotFound, "0 bytes"));
+  EXPECT_THAT(store->OpenBlob(blob, 5000, {}), StatusIs(absl::StatusCode::kNotFound, "0 bytes"));
 }
 
 TEST_F(OciLayoutStoreTest, ALayoutThatIsNotThereYetIsAMiss) {
   const auto store = MakeOciLayoutStore("later", dir_.At("later"), {"example.com"});
   EXPECT_THAT(store->Resolve(Ref("example.com/app:1")), StatusIs(absl::StatusCode::kNotFound));
-  EXPECT_THAT(store->OpenBlob(Digest::Of("x"), 1), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(store->OpenBlob(Digest::Of("x"), 1, {}), StatusIs(absl::StatusCode::kNotFound));
   OciLayoutBuilder later(dir_.MakeDirectory("later"));
   const BuiltImage image = later.AddImage(OneFile("a"), "1");
   EXPECT_EQ(Resolved(*store, "example.com/app:1"), image.manifest);
@@ -231,7 +231,7 @@ TEST_F(OciLayoutStoreTest, ATornManifestIsReadAgain) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
     Overwrite(layout_.BlobPath(image.manifest), image.manifest_json);
   });
-  EXPECT_EQ(OwningAll()->ReadDocument(image.manifest, kMaxManifestBytes).value(), image.manifest_json);
+  EXPECT_EQ(OwningAll()->ReadDocument(image.manifest, kMaxManifestBytes, {}).value(), image.manifest_json);
   writer.join();
 }
 
@@ -257,8 +257,8 @@ TEST_F(OciLayoutStoreTest, HostileFilesNeverBlockAndNeverServe) {
   const Digest digest = Digest::Of("secret");
   const auto store = OwningAll();
   const auto expect_miss = [&](const char* what) {
-    EXPECT_THAT(store->OpenBlob(digest, std::nullopt), StatusIs(absl::StatusCode::kNotFound)) << what;
-    EXPECT_THAT(store->ReadDocument(digest, 100), StatusIs(absl::StatusCode::kNotFound)) << what;
+    EXPECT_THAT(store->OpenBlob(digest, std::nullopt, {}), StatusIs(absl::StatusCode::kNotFound)) << what;
+    EXPECT_THAT(store->ReadDocument(digest, 100, {}), StatusIs(absl::StatusCode::kNotFound)) << what;
   };
   const std::string blob = layout_.BlobPath(digest);
   ASSERT_EQ(mkfifo(blob.c_str(), 0600), 0);
@@ -273,7 +273,7 @@ TEST_F(OciLayoutStoreTest, HostileFilesNeverBlockAndNeverServe) {
 
   // The same games one level up.
   Overwrite(blob, "secret");
-  EXPECT_OK(store->OpenBlob(digest, 6));
+  EXPECT_OK(store->OpenBlob(digest, 6, {}));
   std::filesystem::rename(dir_.At("blobs"), dir_.At("elsewhere"));
   ASSERT_EQ(symlink("elsewhere", dir_.At("blobs").c_str()), 0);
   expect_miss("blobs is a link");

@@ -7,9 +7,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "base/errno_status.h"
 #include "base/status_macros.h"
 
@@ -24,12 +26,13 @@ absl::StatusOr<size_t> ReadSome(int fd, absl::Span<char> buffer, absl::string_vi
   }
 }
 
-// A path component of a directory that is not one, or is a link, is as good as absent.
-absl::Status OpenError(int error, absl::string_view path) {
+// A path component of a directory that is not one, or is a link, is as good as absent. `path` is as far as it went, of
+// `whole`.
+absl::Status OpenError(int error, absl::string_view path, absl::string_view whole) {
   if (error == ENOTDIR || error == ELOOP) {
     return absl::NotFoundError(absl::StrCat(path, ": not a directory, or a symbolic link inside the store"));
   }
-  return ErrnoStatus(error, "open", path);
+  return ErrnoStatus(error, "open", error == ENOENT ? whole : path);
 }
 
 class FileReader : public ByteReader {
@@ -45,17 +48,18 @@ class FileReader : public ByteReader {
 
 }  // namespace
 
-absl::StatusOr<StoreFile> OpenStoreFile(absl::string_view root, std::initializer_list<absl::string_view> components) {
+absl::StatusOr<StoreFile> OpenStoreFile(absl::string_view root, absl::string_view place) {
   std::string path(root);
+  const std::string whole = absl::StrCat(root, "/", place);
   UniqueFd at(open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!at.valid()) return OpenError(errno, path);
-  const absl::string_view* last = components.end() - 1;
-  for (const absl::string_view& component : components) {
-    const std::string name(component);
+  if (!at.valid()) return OpenError(errno, path, whole);
+  const std::vector<std::string> names = absl::StrSplit(place, '/');
+  for (const std::string& name : names) {
     absl::StrAppend(&path, "/", name);
-    const int kind = &component == last ? 0 : O_DIRECTORY;
+    if (name.empty() || name == "." || name == "..") return absl::NotFoundError(absl::StrCat(path, ": not a path"));
+    const int kind = &name == &names.back() ? 0 : O_DIRECTORY;
     UniqueFd next(openat(at.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC | kind));
-    if (!next.valid()) return OpenError(errno, path);
+    if (!next.valid()) return OpenError(errno, path, whole);
     at = std::move(next);
   }
   struct stat attributes = {};

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -20,11 +19,11 @@ struct StoreFile {
   int64_t size = 0;  // bytes, when it was opened
 };
 
-// Opens the file at `components` below the directory `root` (a path that is followed as the user gave it, links and
-// all). Below it no component may be a symbolic link: a store's files lie inside the store. Nothing but a regular file
-// is ever opened, not even for a moment: opening a fifo blocks, and opening some devices does something.
-// NotFound for whatever is not there or not a regular file; else the errno as a status; each names the path.
-absl::StatusOr<StoreFile> OpenStoreFile(absl::string_view root, std::initializer_list<absl::string_view> components);
+// Opens the file at `place`, a relative path below the directory `root` (which is followed as the user gave it, links
+// and all). Below it no component may be a symbolic link, "." or "..": a store's files lie inside the store. Nothing
+// but a regular file is ever opened, not even for a moment: opening a fifo blocks, and opening some devices does
+// something. NotFound for whatever is not there or not a regular file; else the errno as a status; each names the path.
+absl::StatusOr<StoreFile> OpenStoreFile(absl::string_view root, absl::string_view place);
 
 // The whole content. NotFound if there are more than `max_bytes`. `name` is for messages.
 absl::StatusOr<std::string> ReadStoreFile(StoreFile file, int64_t max_bytes, absl::string_view name);

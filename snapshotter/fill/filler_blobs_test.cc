@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "snapshotter/fill/filler_fixture.h"
 #include "tests/testing/status_matchers.h"
+#include "tests/testing/zot_builder.h"
 
 namespace sluice {
 namespace {
@@ -141,8 +142,9 @@ TEST_F(FillerBlobsTest, TruncatedWhileItIsReadIsNotUsed) {
 class RefusingStore : public testing::GatedStore {
  public:
   using testing::GatedStore::GatedStore;
-  absl::StatusOr<std::unique_ptr<ByteReader>> OpenBlob(const Digest& digest, std::optional<int64_t>) const override {
-    return absl::PermissionDeniedError(absl::StrCat("open(", BlobPath(digest), "): Permission denied"));
+  absl::StatusOr<std::unique_ptr<ByteReader>> OpenBlob(const Digest& digest, std::optional<int64_t>,
+                                                       absl::Span<const Endpoint> origins) const override {
+    return absl::PermissionDeniedError(absl::StrCat("open(", BlobPath(digest, origins), "): Permission denied"));
   }
 };
 
@@ -157,6 +159,30 @@ TEST_F(FillerBlobsTest, StoreThatRefusesIsNamed) {
   Ask(answer, Jobs(image));
   EXPECT_OK(answer.Wait().status()) << "the second store has it";
   EXPECT_EQ(log_.Containing("Permission denied").size(), 1u);
+  filler_.reset();
+}
+
+// A blob belongs to repositories: the image's are the ones that are asked for, by the fill and by the reopening.
+TEST_F(FillerBlobsTest, TheImagesRepositoriesAreAskedFor) {
+  TempDir zot_directory;
+  testing::ZotBuilder zot(zot_directory.path());
+  const BuiltImage image = layout_.AddImage({.layers = {Plain("a")}}, "a");
+  zot.Push(layout_directory_.path(), "a", "team/app", "1");
+  LayerSources strict(
+      {.stores = {MakeZotStore("zot", zot_directory.path(), {"172.30.0.1:5000"}, /*require_link=*/true)}});
+  filler_ = std::make_unique<Filler>(directories_, strict, Filler::Options{.workers = 1, .limits = {}});
+  Answer unknown, other, linked;
+  std::vector<FillJob> jobs = Jobs(image);
+  Ask(unknown, jobs);
+  EXPECT_THAT(unknown.Wait(), StatusIs(StatusCode::kNotFound, "is in no store on this host"));
+  jobs[0].wanted.endpoints = {{"docker.io", "team/app"}, {"172.30.0.1:5000", "team/other"}};
+  Ask(other, jobs);
+  EXPECT_THAT(other.Wait(), StatusIs(StatusCode::kNotFound, "is in no store on this host"));
+  EXPECT_TRUE(log_.Containing("WARNING").empty()) << "what is simply not there is nothing to warn of";
+  jobs[0].wanted.endpoints.push_back({"172.30.0.1:5000", "team/app"});
+  Ask(linked, jobs);
+  EXPECT_OK(linked.Wait().status());
+  EXPECT_EQ(log_.Containing("store=zot kind=zot").size(), 1u);
   filler_.reset();
 }
 

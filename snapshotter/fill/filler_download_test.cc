@@ -31,7 +31,7 @@ class FillerDownloadTest : public testing::FillerFixture {
     options_.open_remote = [this](const Endpoint&, const PlannedBlob& blob, int64_t offset, const Cancellation*) {
       EXPECT_EQ(offset, 0);
       ++requests_;
-      return remote_store_->OpenBlob(blob.digest, blob.size);
+      return remote_store_->OpenBlob(blob.digest, blob.size, {});
     };
     sources_of_all_ = std::make_unique<LayerSources>(options_);
     filler_ = std::make_unique<Filler>(directories_, *sources_of_all_,

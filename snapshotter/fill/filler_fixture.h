@@ -113,13 +113,16 @@ class GatedStore : public Store {
   const std::string& path() const override { return store_->path(); }
   bool OwnsTagsOf(absl::string_view host) const override { return store_->OwnsTagsOf(host); }
   absl::StatusOr<Descriptor> Resolve(const Reference& reference) const override { return store_->Resolve(reference); }
-  absl::StatusOr<std::string> ReadDocument(const Digest& digest, int64_t max_bytes) const override {
-    return store_->ReadDocument(digest, max_bytes);
+  absl::StatusOr<std::string> ReadDocument(const Digest& digest, int64_t max_bytes,
+                                           absl::Span<const Endpoint> origins) const override {
+    return store_->ReadDocument(digest, max_bytes, origins);
   }
-  std::string BlobPath(const Digest& digest) const override { return store_->BlobPath(digest); }
-  absl::StatusOr<std::unique_ptr<ByteReader>> OpenBlob(const Digest& digest,
-                                                       std::optional<int64_t> size) const override {
-    auto reader = store_->OpenBlob(digest, size);
+  std::string BlobPath(const Digest& digest, absl::Span<const Endpoint> origins) const override {
+    return store_->BlobPath(digest, origins);
+  }
+  absl::StatusOr<std::unique_ptr<ByteReader>> OpenBlob(const Digest& digest, std::optional<int64_t> size,
+                                                       absl::Span<const Endpoint> origins) const override {
+    auto reader = store_->OpenBlob(digest, size, origins);
     if (!reader.ok()) return reader.status();
     return std::make_unique<Reader>(*this, digest, *std::move(reader));
   }

@@ -52,7 +52,7 @@ class LayerSources::Search {
   }
 
   Offers Run() {
-    LocalBlobs::Found stored = sources_.local_.Open(wanted_.blobs);
+    LocalBlobs::Found stored = sources_.local_.Open(wanted_.blobs, wanted_.endpoints);
     found_.rejection = std::move(stored.rejection);
     FindCopies(stored.blobs.empty());
 
@@ -142,7 +142,10 @@ class LayerSources::Search {
     LayerOffer offer;
     offer.blob = blob->blob;
     offer.place = Place(blob->store->name(), blob->store->kind());
-    offer.open = [blob]() -> absl::StatusOr<std::unique_ptr<ByteReader>> { return std::move(blob->reader); };
+    offer.open = [blob, origins = wanted_.endpoints]() -> absl::StatusOr<std::unique_ptr<ByteReader>> {
+      if (blob->reader != nullptr) return std::move(blob->reader);
+      return blob->store->OpenBlob(blob->blob.digest, blob->blob.size, origins);
+    };
     offer.reject = [blob, local = &sources_.local_](const absl::Status& reason) { local->Reject(*blob, reason); };
     found_.offers.push_back(std::move(offer));
   }

@@ -23,19 +23,23 @@ FileIdentity IdentityOf(const std::string& path) {
 
 }  // namespace
 
-LocalBlobs::Found LocalBlobs::Open(absl::Span<const PlannedBlob> blobs) {
+LocalBlobs::Found LocalBlobs::Open(absl::Span<const PlannedBlob> blobs, absl::Span<const Endpoint> origins) {
   Found found;
   for (const PlannedBlob& blob : blobs) {
     for (const std::shared_ptr<const Store>& store : stores_) {
-      const std::string path = store->BlobPath(blob.digest);
+      std::string path = store->BlobPath(blob.digest, origins);
       const FileIdentity identity = IdentityOf(path);
       if (absl::Status rejection = RejectionOf(path, identity); !rejection.ok()) {
         found.rejection = std::move(rejection);
         continue;
       }
-      absl::StatusOr<std::unique_ptr<ByteReader>> reader = store->OpenBlob(blob.digest, blob.size);
+      absl::StatusOr<std::unique_ptr<ByteReader>> reader = store->OpenBlob(blob.digest, blob.size, origins);
       if (reader.ok()) {
-        found.blobs.push_back({.blob = blob, .store = store, .reader = *std::move(reader), .identity = identity});
+        found.blobs.push_back({.blob = blob,
+                               .store = store,
+                               .reader = *std::move(reader),
+                               .path = std::move(path),
+                               .identity = identity});
       } else if (identity != FileIdentity() || !absl::IsNotFound(reader.status())) {
         // Not simply absent: somebody should hear of it.
         Reject(path, store->name(), identity, reader.status());
@@ -47,7 +51,7 @@ LocalBlobs::Found LocalBlobs::Open(absl::Span<const PlannedBlob> blobs) {
 }
 
 void LocalBlobs::Reject(const LocalBlob& blob, const absl::Status& reason) {
-  Reject(blob.path(), blob.store->name(), blob.identity, reason);
+  Reject(blob.path, blob.store->name(), blob.identity, reason);
 }
 
 void LocalBlobs::Reject(const std::string& path, const std::string& store_name, const FileIdentity& identity,

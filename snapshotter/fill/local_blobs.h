@@ -33,9 +33,8 @@ struct LocalBlob {
   PlannedBlob blob;
   std::shared_ptr<const Store> store;
   std::unique_ptr<ByteReader> reader;
+  std::string path;
   FileIdentity identity;
-
-  std::string path() const { return store->BlobPath(blob.digest); }
 };
 
 // Thread-safe.
@@ -48,8 +47,9 @@ class LocalBlobs {
     absl::Status rejection;  // why a file that is there is not among them; OK if there is none
   };
 
-  // Those of `blobs` that are in a store, blobs in the given order, each from the stores in their order.
-  Found Open(absl::Span<const PlannedBlob> blobs);
+  // Those of `blobs` that are in a store, blobs in the given order, each from the stores in their order. `origins`:
+  // where the image can be had, as Store has it.
+  Found Open(absl::Span<const PlannedBlob> blobs, absl::Span<const Endpoint> origins);
 
   // The blob did not hold what its name says, or could not be read: one WARNING, and it is not offered again until its
   // file changes, or for kRejectionLifetime. Clients try three times, and reading gigabytes anew each time only to

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/digest.h"
+#include "registry/endpoint.h"
 #include "registry/locality.h"
 
 namespace sluice {
@@ -27,20 +28,13 @@ struct PlannedLayer {
   std::vector<PlannedBlob> blobs;
 };
 
-// Where the image can be had.
-struct Endpoint {
-  std::string host;  // with its port, as in Reference::host
-  std::string repository;
-  bool operator==(const Endpoint&) const = default;
-};
-
 struct Plan {
   std::vector<PlannedLayer> layers;  // base first; the whole image, or the one layer that labels named
   size_t position = 0;               // of the wanted layer in `layers`
   bool from_config = false;          // false: from labels alone
   std::string image;                 // for logs: a reference, or "host/repository@digest"; "" when nobody says
   Locality locality = Locality::kUnknown;
-  std::vector<Endpoint> endpoints;
+  std::vector<Endpoint> endpoints;  // where the image can be had, likeliest first
 
   const PlannedLayer& wanted() const { return layers[position]; }
 };

@@ -205,13 +205,18 @@ chain_ids() {
 
 # --- sluice ---
 
-# sluice_start [LAYOUT...]: the daemon, with these layouts as stores of the registry and $sluice_config, if it is set, as
-# further lines of its configuration.
+# The registry's own storage, as a STORE.
+readonly REGISTRY_STORE=distribution:registry
+
+# sluice_start [STORE...]: the daemon, with these stores of the registry: the path of a layout, or KIND:PATH, PATH below
+# $storage. $sluice_config, if it is set, are further lines of its configuration.
 sluice_start() {
-  local layout
+  local store kind path
   {
-    for layout; do
-      printf '[[store]]\nkind = "oci-layout"\npath = "%s"\nregistries = ["%s"]\n' "$layout" "$REGISTRY"
+    for store; do
+      kind=oci-layout path=$store
+      [[ $store == /* ]] || kind=${store%%:*} path=$storage/${store#*:}
+      printf '[[store]]\nkind = "%s"\npath = "%s"\nregistries = ["%s"]\n' "$kind" "$path" "$REGISTRY"
     done
     printf '[containerd]\naddress = "%s"\n' "$node/containerd.sock"
     printf '%s\n' "${sluice_config-}"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# A pull from a registry on a private address takes its layers from the registry's layout on this host. The witness is
-# docker-registry's own access log; the controls show that it and the log phrase do tell the difference.
+# A pull from a registry on a private address takes its layers from a layout on this host, or from the registry's own
+# storage. The witness is docker-registry's own access log; the controls show that it and the log phrase do tell the
+# difference.
 #   local_layout_test.sh DAEMON SLUICECTL LIST_TREE PLAIN_PULL
 set -euo pipefail
 . tests/e2e/lib.sh
@@ -52,7 +53,7 @@ expect_containerds_tree() {
   unmount_view overlayfs "$top" "$node/theirs"
 }
 
-# fresh_sluice [LAYOUT...]: a daemon that has nothing yet.
+# fresh_sluice [STORE...]: a daemon that has nothing yet.
 fresh_sluice() {
   forget_images
   sluice_stop
@@ -100,6 +101,34 @@ expect_layout_for "${layers[@]}"
 expect_no_layer_requests
 expect_tree_right
 expect_container_runs
+
+node_case "every layer from the registry's own storage"
+fresh_sluice "$REGISTRY_STORE"
+sluice_pull
+expect_layout_for "${layers[@]}"
+expect_no_layer_requests
+[ "$(count_phrase "store=$storage/registry kind=distribution")" = ${#layers[@]} ] || fail "not from the registry's storage"
+expect_tree_right
+expect_container_runs
+
+node_case "the same by a plain client.Pull, where a repository must link what it serves"
+sluice_config=$(printf '[[store]]\nkind = "distribution"\npath = "%s"\nregistries = ["%s"]\nrequire_link = true' \
+  "$storage/registry" "$REGISTRY")
+fresh_sluice
+foreign_pull
+expect_layout_for "${layers[@]}"
+expect_no_layer_requests
+expect_tree_right
+
+node_case "control: what the registry refuses for want of a link, the store refuses too"
+link=$storage/registry/docker/registry/v2/repositories/app/_layers/${layers[1]/://}
+fresh_sluice
+mv "$link" "$node/link"
+foreign_pull && fail "a layer was served that the repository does not link"
+sluice_log | grep -F 'deferring to containerd' | grep -qF "${layers[1]}" || fail "the layer was not deferred"
+sluice_log | grep -F "$LAYOUT_PHRASE" | grep -qF "${layers[1]}" && fail "the layer was used without a link"
+mv "$node/link" "$link"
+sluice_config=''
 
 node_case "the registry stopped after the manifest"
 fresh_sluice "$LAYOUT"
