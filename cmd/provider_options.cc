@@ -69,7 +69,7 @@ absl::StatusOr<RegistryAccess> Access(const Config& config) {
   access.hosts_dir = config.registry.hosts_dir;
   access.plain_http_credentials = config.registry.plain_http_credentials;
   access.docker_config = config.registry.docker_config;
-  access.warn = [](const absl::Status& ignored) { LOG(WARNING) << "not used: " << ignored.message(); };
+  access.on_ignored_hosts = [](const absl::Status& ignored) { LOG(WARNING) << "not used: " << ignored.message(); };
   return access;
 }
 

@@ -19,8 +19,7 @@ struct RegistryAccess {
   std::string hosts_dir = kDefaultHostsDir;  // need not exist
   std::vector<std::string> plain_http_credentials;
   std::string docker_config;  // directory of config.json; "": where docker itself would look
-  // Is told of a hosts.toml that counts as absent because containerd would not read it either; may be empty.
-  std::function<void(const absl::Status&)> warn;
+  std::function<void(const absl::Status&)> on_ignored_hosts;  // as in RegistryClientOptions
 };
 
 std::unique_ptr<RegistryClient> MakeRegistryClient(const RegistryAccess& access);

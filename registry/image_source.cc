@@ -16,6 +16,10 @@ namespace {
 constexpr int kMaxDepth = 4;
 constexpr int kMaxDocuments = 32;
 
+constexpr char kLayout[] = "layout";
+constexpr char kStream[] = "stream";
+constexpr char kCached[] = "cached";
+
 absl::Status CheckSize(const Descriptor& descriptor, const std::string& bytes, absl::string_view what) {
   if (descriptor.size == static_cast<int64_t>(bytes.size())) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(what, " ", descriptor.digest.ToString(), ": ", bytes.size(),
@@ -30,12 +34,6 @@ void AddMiss(absl::Status& misses, const absl::Status& miss) {
   }
   const absl::StatusCode code = absl::IsNotFound(misses) ? miss.code() : misses.code();
   misses = absl::Status(code, absl::StrCat(misses.message(), "; ", miss.message()));
-}
-
-// The error of a registry that was asked because the stores had missed.
-absl::Status AfterMiss(const absl::Status& miss, const absl::Status& registry) {
-  if (miss.ok() || absl::IsCancelled(registry)) return registry;
-  return absl::Status(registry.code(), absl::StrCat(miss.message(), "; then asked the registry: ", registry.message()));
 }
 
 Endpoint OriginOf(const Reference& reference) { return {reference.host, reference.repository}; }
@@ -74,6 +72,7 @@ class ImageSource::Resolution {
       ASSIGN_OR_RETURN(ResolvedImage image, EnterIndex(index, depth));
       document.descriptor.media_type = index.media_type;
       image.indexes.insert(image.indexes.begin(), {std::move(document.descriptor), std::move(document.bytes)});
+      if (document.named_at.has_value()) image.named_at = document.named_at;
       return image;
     }
     return Assemble(std::move(document), std::get<Manifest>(*std::move(parsed)), check_platform);
@@ -120,6 +119,7 @@ class ImageSource::Resolution {
     image.manifest.media_type = std::move(manifest.media_type);
     image.manifest_bytes = std::move(document.bytes);
     image.found_in = std::move(document.found_in);
+    image.named_at = document.named_at;
     return image;
   }
 
@@ -132,8 +132,9 @@ class ImageSource::Resolution {
   bool wrong_platform_ = false;  // why the last Enter() failed
 };
 
-ImageSource::ImageSource(std::vector<std::shared_ptr<const Store>> stores, std::shared_ptr<const RegistryClient> client)
-    : stores_(std::move(stores)), client_(std::move(client)) {}
+ImageSource::ImageSource(std::vector<std::shared_ptr<const Store>> stores, std::shared_ptr<const RegistryClient> client,
+                         ImageCaching caching)
+    : stores_(std::move(stores)), client_(std::move(client)), caching_(std::move(caching)) {}
 
 absl::StatusOr<ResolvedImage> ImageSource::Resolve(const Reference& reference, const std::optional<Platform>& platform,
                                                    const Cancellation* cancellation) const {
@@ -150,29 +151,75 @@ std::string ImageSource::PlaceOf(const Reference& reference, const Descriptor& b
   return blob.digest.Short();
 }
 
-absl::StatusOr<std::unique_ptr<ByteReader>> ImageSource::OpenLayer(const Reference& reference, const Descriptor& blob,
-                                                                   const Cancellation* cancellation) const {
+absl::StatusOr<OpenedLayer> ImageSource::OpenLayer(const Reference& reference, const Descriptor& blob,
+                                                   const Cancellation* cancellation) const {
   absl::Status miss;
   for (const std::shared_ptr<const Store>& store : stores_) {
     absl::StatusOr<std::unique_ptr<ByteReader>> reader = store->OpenBlob(blob.digest, blob.size, {OriginOf(reference)});
-    if (reader.ok()) return reader;
+    if (reader.ok()) return OpenedLayer{*std::move(reader), {kLayout, store->path()}};
     AddMiss(miss, reader.status());
   }
-  if (client_ == nullptr) return miss.ok() ? absl::NotFoundError("no store and no registry to ask") : miss;
+  if (caching_.cache != nullptr) {
+    absl::StatusOr<std::unique_ptr<ByteReader>> reader = caching_.cache->OpenBlob(blob.digest, blob.size);
+    if (reader.ok()) return OpenedLayer{*std::move(reader), {kCached, caching_.cache->path()}};
+    AddMiss(miss, reader.status());
+  }
+  if (!AsksRegistries()) return miss.ok() ? absl::NotFoundError("no store and no registry to ask") : miss;
+  const auto fetch = [client = client_, reference, blob, cancellation](int64_t offset) {
+    return client->OpenBlob(reference.host, reference.repository,
+                            {.digest = blob.digest, .size = blob.size, .offset = offset}, cancellation);
+  };
+  const bool keeps = Keeps(reference);
   absl::StatusOr<std::unique_ptr<ByteReader>> reader =
-      client_->OpenBlob(reference.host, reference.repository, {.digest = blob.digest, .size = blob.size}, cancellation);
+      keeps ? caching_.cache->OpenOrFetch(blob.digest, blob.size, fetch, cancellation) : fetch(0);
   if (!reader.ok()) return AfterMiss(miss, reader.status());
-  return reader;
+  return OpenedLayer{*std::move(reader), {keeps ? kCached : kStream, reference.host}};
+}
+
+absl::Status ImageSource::AfterMiss(const absl::Status& miss, const absl::Status& registry) const {
+  if (stores_.empty() || miss.ok() || absl::IsCancelled(registry)) return registry;
+  return absl::Status(registry.code(), absl::StrCat(miss.message(), "; then asked the registry: ", registry.message()));
+}
+
+bool ImageSource::DropLayer(const LayerOrigin& origin, const Descriptor& blob) const {
+  if (origin.strategy != kCached || caching_.cache == nullptr || origin.source != caching_.cache->path()) return false;
+  return caching_.cache->Drop(blob.digest).ok() && AsksRegistries();
+}
+
+absl::Status ImageSource::KeepName(const ResolvedImage& image) const {
+  if (!Keeps(image.reference) || caching_.offline || image.reference.tag.empty()) return absl::OkStatus();
+  for (const ResolvedLayer& layer : image.layers) {
+    if (!caching_.cache->Contains(layer.blob.digest, layer.blob.size)) return absl::OkStatus();
+  }
+  Reference name = image.reference;
+  name.digest = std::nullopt;
+  return caching_.cache->NameImage(name.ToString(), image.manifest);
+}
+
+bool ImageSource::Keeps(const Reference& reference) const {
+  return caching_.cache != nullptr && caching_.locality.Classify(reference.host) != Locality::kLocal;
+}
+
+void ImageSource::Keep(const Reference& reference, const Digest& digest, const std::string& document) const {
+  // A full disk is no reason to do without the image.
+  if (Keeps(reference)) caching_.cache->WriteDocument(digest, document).IgnoreError();
+}
+
+absl::StatusOr<ImageSource::Document> ImageSource::FetchManifest(const Reference& reference,
+                                                                 const Cancellation* cancellation) const {
+  ASSIGN_OR_RETURN(FetchedManifest fetched, client_->FetchManifest(reference, cancellation));
+  Keep(reference, fetched.descriptor.digest, fetched.bytes);
+  return Document{std::move(fetched.descriptor), std::move(fetched.bytes), reference.host, std::nullopt};
 }
 
 absl::StatusOr<ImageSource::Document> ImageSource::FindTop(const Reference& reference,
                                                            const Cancellation* cancellation) const {
   if (!reference.digest.has_value()) return FindTag(reference, cancellation);
-  absl::StatusOr<Document> stored = ReadFromStores(reference, *reference.digest, kMaxManifestBytes);
-  if (stored.ok() || client_ == nullptr) return stored;
-  absl::StatusOr<FetchedManifest> fetched = client_->FetchManifest(reference, cancellation);
-  if (!fetched.ok()) return AfterMiss(stored.status(), fetched.status());
-  return Document{std::move(fetched->descriptor), std::move(fetched->bytes), reference.host};
+  absl::StatusOr<Document> here = FindHere(reference, *reference.digest, kMaxManifestBytes);
+  if (here.ok() || !AsksRegistries()) return here;
+  absl::StatusOr<Document> fetched = FetchManifest(reference, cancellation);
+  if (!fetched.ok()) return AfterMiss(here.status(), fetched.status());
+  return fetched;
 }
 
 absl::StatusOr<ImageSource::Document> ImageSource::FindTag(const Reference& reference,
@@ -188,10 +235,23 @@ absl::StatusOr<ImageSource::Document> ImageSource::FindTag(const Reference& refe
     }
     AddMiss(miss, descriptor.status());
   }
-  if (client_ == nullptr) return miss.ok() ? absl::NotFoundError("no store owns its tags") : miss;
-  absl::StatusOr<FetchedManifest> fetched = client_->FetchManifest(reference, cancellation);
+  if (caching_.offline) {
+    absl::StatusOr<Document> cached = FindTagInCache(reference);
+    if (cached.ok()) return cached;
+    AddMiss(miss, cached.status());
+  }
+  if (!AsksRegistries()) return miss.ok() ? absl::NotFoundError("no store owns its tags") : miss;
+  absl::StatusOr<Document> fetched = FetchManifest(reference, cancellation);
   if (!fetched.ok()) return AfterMiss(miss, fetched.status());
-  return Document{std::move(fetched->descriptor), std::move(fetched->bytes), reference.host};
+  return fetched;
+}
+
+absl::StatusOr<ImageSource::Document> ImageSource::FindTagInCache(const Reference& reference) const {
+  if (caching_.cache == nullptr) return absl::NotFoundError("no cache to look into");
+  ASSIGN_OR_RETURN(const NamedImage named, caching_.cache->FindImage(reference.ToString()));
+  ASSIGN_OR_RETURN(Document document, FindHere(reference, named.manifest.digest, kMaxManifestBytes));
+  document.named_at = named.named_at;
+  return document;
 }
 
 absl::StatusOr<ImageSource::Document> ImageSource::FindDocument(const Reference& reference,
@@ -211,8 +271,8 @@ absl::StatusOr<std::string> ImageSource::FindConfig(const Reference& reference, 
     return absl::InvalidArgumentError(
         absl::StrCat("config ", descriptor.digest.ToString(), ": larger than ", kMaxConfigBytes, " bytes"));
   }
-  absl::StatusOr<Document> stored = ReadFromStores(reference, descriptor.digest, kMaxConfigBytes);
-  if (stored.ok() || client_ == nullptr) {
+  absl::StatusOr<Document> stored = FindHere(reference, descriptor.digest, kMaxConfigBytes);
+  if (stored.ok() || !AsksRegistries()) {
     RETURN_IF_ERROR(stored.status());
     RETURN_IF_ERROR(CheckSize(descriptor, stored->bytes, "config"));
     return std::move(stored->bytes);
@@ -221,22 +281,29 @@ absl::StatusOr<std::string> ImageSource::FindConfig(const Reference& reference, 
                                                                    descriptor.digest, kMaxConfigBytes, cancellation);
   if (!fetched.ok()) return AfterMiss(stored.status(), fetched.status());
   RETURN_IF_ERROR(CheckSize(descriptor, *fetched, "config"));
+  Keep(reference, descriptor.digest, *fetched);
   return fetched;
 }
 
-absl::StatusOr<ImageSource::Document> ImageSource::ReadFromStores(const Reference& reference, const Digest& digest,
-                                                                  int64_t max_bytes) const {
+absl::StatusOr<ImageSource::Document> ImageSource::FindHere(const Reference& reference, const Digest& digest,
+                                                            int64_t max_bytes) const {
+  const auto made = [&digest](std::string bytes, const std::string& found_in) {
+    Document document;
+    document.descriptor.digest = digest;
+    document.descriptor.size = static_cast<int64_t>(bytes.size());
+    document.bytes = std::move(bytes);
+    document.found_in = found_in;
+    return document;
+  };
   absl::Status miss;
   for (const std::shared_ptr<const Store>& store : stores_) {
     absl::StatusOr<std::string> bytes = store->ReadDocument(digest, max_bytes, {OriginOf(reference)});
-    if (bytes.ok()) {
-      Document document;
-      document.descriptor.digest = digest;
-      document.descriptor.size = static_cast<int64_t>(bytes->size());
-      document.bytes = *std::move(bytes);
-      document.found_in = store->path();
-      return document;
-    }
+    if (bytes.ok()) return made(*std::move(bytes), store->path());
+    AddMiss(miss, bytes.status());
+  }
+  if (caching_.cache != nullptr) {
+    absl::StatusOr<std::string> bytes = caching_.cache->ReadDocument(digest, max_bytes);
+    if (bytes.ok()) return made(*std::move(bytes), caching_.cache->path());
     AddMiss(miss, bytes.status());
   }
   return miss.ok() ? absl::NotFoundError("no store to look into") : miss;

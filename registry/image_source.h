@@ -2,8 +2,8 @@
 // layer to its bytes.
 //
 // Who is asked (DESIGN §6, "A tag belongs to whoever owns it"): a tag, the first store that owns the tags of its host,
-// else its registry. A digest, every store in their order, else the registry: content is verified, so it does not
-// matter who has it.
+// else its registry. A digest, every store in their order, then the blob cache, else the registry: content is verified,
+// so it does not matter who has it. What comes from a remote registry is kept in the cache; a local one is near enough.
 #pragma once
 
 #include <memory>
@@ -12,11 +12,14 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "base/byte_reader.h"
 #include "base/cancellation.h"
+#include "registry/cache/blob_cache.h"
 #include "registry/client/registry_client.h"
 #include "registry/descriptor.h"
 #include "registry/image_config.h"
+#include "registry/locality.h"
 #include "registry/platform.h"
 #include "registry/reference.h"
 #include "registry/store/store.h"
@@ -33,6 +36,25 @@ struct ResolvedIndex {
   std::string bytes;
 };
 
+// Where a layer's bytes come from: the way, in the words of DESIGN §3.4 ("layout", "stream", "cached"), and who has
+// them (a store's path, a registry's host, the cache's path).
+struct LayerOrigin {
+  std::string strategy;
+  std::string source;
+};
+
+struct OpenedLayer {
+  std::unique_ptr<ByteReader> reader;
+  LayerOrigin origin;
+};
+
+// What registries gave before, and whether it is all there is.
+struct ImageCaching {
+  std::shared_ptr<BlobCache> cache;  // null: nothing is kept
+  LocalityRules locality;            // which registries are local
+  bool offline = false;              // no registry is asked; a tag is what it was when its image was last kept
+};
+
 struct ResolvedImage {
   Reference reference;
   // The indexes on the way from the reference to the manifest, outermost first; empty if it names the manifest itself.
@@ -42,15 +64,17 @@ struct ResolvedImage {
   Descriptor config;
   std::string config_bytes;
   ImageConfig image;
-  std::vector<ResolvedLayer> layers;  // base first; as many as diff_ids in the config
-  std::string found_in;               // who named the manifest: a store's path, or the registry's host
+  std::vector<ResolvedLayer> layers;   // base first; as many as diff_ids in the config
+  std::string found_in;                // who named the manifest: a store's or the cache's path, or the registry's host
+  std::optional<absl::Time> named_at;  // offline: when the tag was last seen to name it
 };
 
 // Thread-safe.
 class ImageSource {
  public:
   // `client` may be null: then no registry is asked.
-  ImageSource(std::vector<std::shared_ptr<const Store>> stores, std::shared_ptr<const RegistryClient> client);
+  ImageSource(std::vector<std::shared_ptr<const Store>> stores, std::shared_ptr<const RegistryClient> client,
+              ImageCaching caching = {});
 
   // Without a `platform` the host's is chosen from an index, and an image that is for one platform only is taken as it
   // is; with one, an image for another is refused. Of an index entry nothing but the best is tried: a missing blob
@@ -65,8 +89,16 @@ class ImageSource {
 
   // The bytes of a layer of `reference` from the nearest place that has them, NOT verified. `cancellation` is borrowed
   // for the life of the reader. NotFound naming every place that was asked.
-  absl::StatusOr<std::unique_ptr<ByteReader>> OpenLayer(const Reference& reference, const Descriptor& blob,
-                                                        const Cancellation* cancellation) const;
+  absl::StatusOr<OpenedLayer> OpenLayer(const Reference& reference, const Descriptor& blob,
+                                        const Cancellation* cancellation) const;
+
+  // A layer from `origin` was not what its digest says: a cached one is dropped, so that the next time it is fetched.
+  // True if that makes another try worth it.
+  bool DropLayer(const LayerOrigin& origin, const Descriptor& blob) const;
+
+  // All of `image` has been read: the cache gets its name, if that is where its layers are, for other tools and for
+  // `offline`.
+  absl::Status KeepName(const ResolvedImage& image) const;
 
  private:
   // A manifest or an index.
@@ -74,6 +106,7 @@ class ImageSource {
     Descriptor descriptor;
     std::string bytes;
     std::string found_in;
+    std::optional<absl::Time> named_at;
   };
   class Resolution;
 
@@ -84,11 +117,21 @@ class ImageSource {
                                         const Cancellation* cancellation) const;
   absl::StatusOr<std::string> FindConfig(const Reference& reference, const Descriptor& descriptor,
                                          const Cancellation* cancellation) const;
-  // From the first store that has it, whole and verified; NotFound naming them all, or the DataLoss of one.
-  absl::StatusOr<Document> ReadFromStores(const Reference& reference, const Digest& digest, int64_t max_bytes) const;
+  // A manifest by its registry; kept.
+  absl::StatusOr<Document> FetchManifest(const Reference& reference, const Cancellation* cancellation) const;
+  absl::StatusOr<Document> FindTagInCache(const Reference& reference) const;
+  // The error of a registry that was asked because the stores had missed.
+  absl::Status AfterMiss(const absl::Status& miss, const absl::Status& registry) const;
+  bool Keeps(const Reference& reference) const;
+  void Keep(const Reference& reference, const Digest& digest, const std::string& document) const;
+  bool AsksRegistries() const { return client_ != nullptr && !caching_.offline; }
+  // From the first store that has it, else the cache, whole and verified; NotFound naming them all, or the DataLoss of
+  // one.
+  absl::StatusOr<Document> FindHere(const Reference& reference, const Digest& digest, int64_t max_bytes) const;
 
   const std::vector<std::shared_ptr<const Store>> stores_;
   const std::shared_ptr<const RegistryClient> client_;
+  const ImageCaching caching_;
 };
 
 }  // namespace sluice

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <memory>
@@ -12,6 +13,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 #include "registry/client/fake_http_server.h"
@@ -57,7 +60,8 @@ class ServedRegistry {
   std::map<std::string, std::string> bodies_;
   FakeHttpServer server_{"127.0.0.1", [this](const std::string& head, const FakeHttpServer::Connection& connection) {
                            const std::vector<std::string> words = absl::StrSplit(head, ' ');
-                           const auto body = bodies_.find(words[1]);
+                           const std::string path = words[1].substr(0, words[1].find('?'));
+                           const auto body = bodies_.find(path);
                            connection.Send(body == bodies_.end() ? HttpAnswer(404, "") : HttpAnswer(200, body->second));
                          }};
 };
@@ -318,6 +322,120 @@ TEST_F(ImageSourceTest, TwoRegistriesOneLayoutNeverTheWrongImage) {
   const BuiltImage moved = layout_.AddImage(Spec("moved"), "172.30.0.1:5000/app:1");
   EXPECT_EQ(Resolve(source, "172.30.0.1:5000/app:1").value().manifest.digest, moved.manifest);
   EXPECT_EQ(Resolve(source, theirs.host() + "/app:1").value().manifest.digest, other.manifest);
+}
+
+// A remote registry, which is on loopback only because hosts.toml says so, and a cache.
+class ImageCachingTest : public ImageSourceTest {
+ protected:
+  ImageCachingTest() : built_(layout_.WriteImage(Spec("a"))) {
+    registry_.PutImage("app", "1", built_);
+    for (const auto& layer : built_.layers) {
+      registry_.Put(absl::StrCat("app/blobs/", layer.digest.ToString()), ReadFile(layout_.BlobPath(layer.digest)));
+    }
+  }
+  static std::string ReadFile(const std::string& path) {
+    std::ifstream file(path);
+    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  }
+  static std::string ReadAll(ByteReader& reader) {
+    std::string all;
+    std::string buffer(1000, '\0');
+    for (;;) {
+      const absl::StatusOr<size_t> count = reader.Read(absl::MakeSpan(buffer));
+      EXPECT_OK(count.status());
+      if (!count.ok() || *count == 0) return all;
+      all.append(buffer, 0, *count);
+    }
+  }
+  ImageSource Source(bool offline = false) {
+    std::filesystem::create_directories(hosts_.At("registry.example"));
+    std::ofstream(hosts_.At("registry.example/hosts.toml")) << "server = \"http://" << registry_.host() << "\"\n";
+    RegistryClientOptions options;
+    options.hosts_dir = hosts_.path();
+    auto client = std::make_shared<RegistryClient>(LocalityRules::Create({}).value(), options);
+    return ImageSource({}, std::move(client), {.cache = cache_, .locality = {}, .offline = offline});
+  }
+  // Resolves and reads every layer.
+  absl::StatusOr<ResolvedImage> Fetch(const ImageSource& source,
+                                      const std::string& reference = "registry.example/app:1") {
+    absl::StatusOr<ResolvedImage> image = Resolve(source, reference);
+    if (!image.ok()) return image;
+    for (const ResolvedLayer& layer : image->layers) {
+      const absl::StatusOr<OpenedLayer> opened = source.OpenLayer(image->reference, layer.blob, nullptr);
+      if (!opened.ok()) return opened.status();
+      EXPECT_EQ(opened->origin.strategy, "cached");
+      EXPECT_EQ(Digest::Of(ReadAll(*opened->reader)), layer.blob.digest);
+    }
+    return image;
+  }
+
+  ServedRegistry registry_;
+  TempDir hosts_;
+  TempDir cache_dir_;
+  std::shared_ptr<BlobCache> cache_ = *BlobCache::Open(cache_dir_.At("cache"), {});
+  const BuiltImage built_;
+};
+
+TEST_F(ImageCachingTest, SecondTimeADigestAsksNobodyAndATagOnce) {
+  ASSERT_OK(Fetch(Source()).status());
+  EXPECT_EQ(registry_.requests().size(), 4u) << "manifest, config, two layers";
+
+  const std::string by_digest = absl::StrCat("registry.example/app@", built_.manifest.ToString());
+  ASSERT_OK_AND_ASSIGN(const ResolvedImage image, Fetch(Source(), by_digest));
+  EXPECT_EQ(image.found_in, cache_->path());
+  EXPECT_EQ(registry_.requests().size(), 4u);
+
+  ASSERT_OK(Fetch(Source()).status());
+  ASSERT_EQ(registry_.requests().size(), 5u);
+  EXPECT_EQ(registry_.requests()[4], "GET /v2/app/manifests/1?ns=registry.example HTTP/1.1");
+}
+
+TEST_F(ImageCachingTest, OfflineATagIsWhatItWas) {
+  EXPECT_THAT(Resolve(Source(/*offline=*/true), "registry.example/app:1"), StatusIs(absl::StatusCode::kNotFound));
+  const ImageSource online = Source();
+  ASSERT_OK_AND_ASSIGN(const ResolvedImage image, Fetch(online));
+  EXPECT_THAT(Resolve(Source(/*offline=*/true), "registry.example/app:1"), StatusIs(absl::StatusCode::kNotFound))
+      << "nobody has said that all of it is there";
+  ASSERT_OK(online.KeepName(image));
+  const size_t asked = registry_.requests().size();
+  ASSERT_OK_AND_ASSIGN(const ResolvedImage kept, Fetch(Source(/*offline=*/true)));
+  EXPECT_EQ(kept.manifest.digest, built_.manifest);
+  ASSERT_TRUE(kept.named_at.has_value());
+  EXPECT_LE(absl::Now() - *kept.named_at, absl::Minutes(1));
+  EXPECT_EQ(registry_.requests().size(), asked);
+}
+
+TEST_F(ImageCachingTest, ImageWithoutAllItsLayersIsNotNamed) {
+  const ImageSource source = Source();
+  ASSERT_OK_AND_ASSIGN(const ResolvedImage image, Fetch(source));
+  ASSERT_OK(cache_->Drop(image.layers[1].blob.digest));
+  ASSERT_OK(source.KeepName(image));
+  EXPECT_THAT(cache_->FindImage("registry.example/app:1"), StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST_F(ImageCachingTest, DamagedLayerIsDroppedAndFetchedAgain) {
+  const ImageSource source = Source();
+  ASSERT_OK_AND_ASSIGN(const ResolvedImage image, Fetch(source));
+  const Descriptor& blob = image.layers[0].blob;
+  EXPECT_TRUE(source.DropLayer({"cached", cache_->path()}, blob));
+  EXPECT_FALSE(cache_->Contains(blob.digest, std::nullopt));
+  EXPECT_FALSE(source.DropLayer({"cached", "registry.example"}, image.layers[1].blob)) << "just fetched, not from here";
+  EXPECT_TRUE(cache_->Contains(image.layers[1].blob.digest, std::nullopt));
+  ASSERT_OK(Fetch(source).status());
+  EXPECT_EQ(registry_.requests().back(),
+            absl::StrCat("GET /v2/app/blobs/", blob.digest.ToString(), "?ns=registry.example HTTP/1.1"));
+}
+
+TEST_F(ImageCachingTest, LocalRegistryIsStreamedAndNothingIsKept) {
+  const ImageSource source({}, Client(), {.cache = cache_, .locality = {}, .offline = false});
+  const Reference reference = ParseReference(registry_.host() + "/app:1").value();
+  ASSERT_OK_AND_ASSIGN(const ResolvedImage image, source.Resolve(reference, std::nullopt, nullptr));
+  ASSERT_OK_AND_ASSIGN(const OpenedLayer opened, source.OpenLayer(reference, image.layers[0].blob, nullptr));
+  EXPECT_EQ(opened.origin.strategy, "stream");
+  EXPECT_EQ(opened.origin.source, registry_.host());
+  EXPECT_EQ(Digest::Of(ReadAll(*opened.reader)), image.layers[0].blob.digest);
+  ASSERT_OK(source.KeepName(image));
+  EXPECT_TRUE(cache_->List()->empty());
 }
 
 }  // namespace

@@ -119,6 +119,10 @@ absl::Status BlobCache::NameImage(const std::string& reference, const Descriptor
   return EnterImage(impl_->directory(), lock, reference, manifest);
 }
 
+absl::StatusOr<NamedImage> BlobCache::FindImage(const std::string& reference) const {
+  return sluice::FindImage(impl_->directory(), reference);
+}
+
 absl::StatusOr<std::vector<CachedBlob>> BlobCache::List() const {
   ASSIGN_OR_RETURN(const std::vector<CacheEntry> entries, impl_->directory().List());
   std::vector<CachedBlob> blobs;

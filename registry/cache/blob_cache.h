@@ -22,6 +22,7 @@
 #include "base/byte_reader.h"
 #include "base/cancellation.h"
 #include "base/digest.h"
+#include "registry/cache/image_index.h"
 #include "registry/descriptor.h"
 
 namespace sluice {
@@ -81,6 +82,9 @@ class BlobCache {
 
   // Names `manifest` in index.json as `reference` (org.opencontainers.image.ref.name), in place of what had that name.
   absl::Status NameImage(const std::string& reference, const Descriptor& manifest);
+
+  // The manifest that was last named so, and when. NotFound, also when the manifest itself is no longer here.
+  absl::StatusOr<NamedImage> FindImage(const std::string& reference) const;
 
   // Everything in it, least recently used first.
   absl::StatusOr<std::vector<CachedBlob>> List() const;

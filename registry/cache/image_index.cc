@@ -5,6 +5,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "base/digest.h"
 #include "base/status_macros.h"
 #include "registry/json.h"
@@ -16,6 +18,8 @@ constexpr char kManifests[] = "manifests";
 constexpr char kAnnotations[] = "annotations";
 // image-spec annotations.md.
 constexpr char kRefName[] = "org.opencontainers.image.ref.name";
+// Ours: when the tag was last seen to name this manifest.
+constexpr char kNamedAt[] = "sluice.named-at";
 
 Json EmptyIndex() {
   return {{"schemaVersion", 2}, {"mediaType", "application/vnd.oci.image.index.v1+json"}, {kManifests, Json::array()}};
@@ -42,11 +46,28 @@ absl::Status WriteIndex(const CacheDirectory& directory, const LayoutLock& lock,
 }
 
 // The annotation of an entry that may be anything; "" without one.
-std::string RefName(const Json& entry) {
+std::string Annotation(const Json& entry, const char* name) {
   if (!entry.is_object()) return "";
   const absl::StatusOr<const Json*> annotations = ObjectMember(entry, kAnnotations);
   if (!annotations.ok() || *annotations == nullptr) return "";
-  return StringMember(**annotations, kRefName).value_or("");
+  return StringMember(**annotations, name).value_or("");
+}
+
+std::string RefName(const Json& entry) { return Annotation(entry, kRefName); }
+
+absl::StatusOr<NamedImage> ToNamedImage(const Json& entry) {
+  NamedImage image;
+  ASSIGN_OR_RETURN(const std::string digest, StringMember(entry, "digest"));
+  ASSIGN_OR_RETURN(image.manifest.digest, Digest::Parse(digest));
+  ASSIGN_OR_RETURN(image.manifest.media_type, StringMember(entry, "mediaType"));
+  const auto size = entry.find("size");
+  if (size == entry.end() || !size->is_number_integer()) return absl::InvalidArgumentError("an entry without a size");
+  image.manifest.size = size->get<int64_t>();
+  image.named_at = absl::InfinitePast();
+  std::string error;
+  absl::Time named_at;
+  if (absl::ParseTime(absl::RFC3339_full, Annotation(entry, kNamedAt), &named_at, &error)) image.named_at = named_at;
+  return image;
 }
 
 // False for what is not known by sha256: that is not ours to judge.
@@ -95,8 +116,18 @@ absl::Status EnterImage(const CacheDirectory& directory, const LayoutLock& lock,
   });
   Json entry = DescriptorToJson(manifest);
   entry[kAnnotations][kRefName] = std::string(reference);
+  entry[kAnnotations][kNamedAt] = absl::FormatTime(absl::RFC3339_sec, absl::Now(), absl::UTCTimeZone());
   index[kManifests].push_back(std::move(entry));
   return WriteIndex(directory, lock, index);
+}
+
+absl::StatusOr<NamedImage> FindImage(const CacheDirectory& directory, absl::string_view reference) {
+  ASSIGN_OR_RETURN(const Json index, ReadIndex(directory));
+  const Json& entries = index[kManifests];
+  for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
+    if (RefName(*entry) == reference && !IsMissing(directory, *entry)) return ToNamedImage(*entry);
+  }
+  return absl::NotFoundError(absl::StrCat(directory.path(), ": no image ", reference));
 }
 
 absl::Status ForgetMissingImages(const CacheDirectory& directory, const LayoutLock& lock) {

@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
@@ -31,7 +33,15 @@ class ImageIndexTest : public testing::CacheFixture {
     return descriptor;
   }
   std::string IndexPath() const { return path_ + "/index.json"; }
-  json Index() const { return json::parse(ReadFile(IndexPath())); }
+  // Without the times, which are another each time.
+  json Index() const {
+    json index = json::parse(ReadFile(IndexPath()));
+    for (json& entry : index["manifests"]) {
+      if (entry.is_object() && entry.value("annotations", json()).is_object())
+        entry["annotations"].erase("sluice.named-at");
+    }
+    return index;
+  }
   json Entry(const std::string& name, const std::string& content) const {
     return {{"mediaType", kManifestType},
             {"digest", Digest::Of(content).ToString()},
@@ -47,6 +57,29 @@ TEST_F(ImageIndexTest, ANameIsOneEntry) {
   EXPECT_OK(cache_->NameImage("a", Manifest("two")));
   EXPECT_EQ(Index()["manifests"], json({Entry("b", "one"), Entry("a", "two")}));
   EXPECT_EQ(Index()["mediaType"], "application/vnd.oci.image.index.v1+json");
+}
+
+TEST_F(ImageIndexTest, FindsWhatANameWasGivenLast) {
+  const absl::Time before = absl::Now() - absl::Seconds(1);
+  EXPECT_OK(cache_->NameImage("a", Manifest("one")));
+  EXPECT_OK(cache_->NameImage("a", Manifest("two")));
+  ASSERT_OK_AND_ASSIGN(const NamedImage found, cache_->FindImage("a"));
+  EXPECT_EQ(found.manifest.digest, Digest::Of("two"));
+  EXPECT_EQ(found.manifest.size, 3);
+  EXPECT_EQ(found.manifest.media_type, kManifestType);
+  EXPECT_GE(found.named_at, before);
+  EXPECT_LE(found.named_at, absl::Now());
+  EXPECT_THAT(cache_->FindImage("b"), StatusIs(absl::StatusCode::kNotFound, "no image b"));
+}
+
+TEST_F(ImageIndexTest, FindsWhatOthersNamedAndNothingThatHasGone) {
+  const Descriptor one = Manifest("one");
+  WriteFile(IndexPath(), json({{"schemaVersion", 2}, {"manifests", {Entry("theirs", "one"), json(3)}}}).dump());
+  ASSERT_OK_AND_ASSIGN(const NamedImage found, cache_->FindImage("theirs"));
+  EXPECT_EQ(found.manifest.digest, one.digest);
+  EXPECT_EQ(found.named_at, absl::InfinitePast());
+  EXPECT_OK(cache_->Drop(one.digest));
+  EXPECT_THAT(cache_->FindImage("theirs"), StatusIs(absl::StatusCode::kNotFound));
 }
 
 TEST_F(ImageIndexTest, ADescriptorIsKeptWhole) {

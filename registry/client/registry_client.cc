@@ -70,7 +70,12 @@ RegistryClient::RegistryClient(LocalityRules rules, RegistryClientOptions option
     : retry_(options.retry),
       clock_(options.clock == nullptr ? RetryClock::Real() : options.clock),
       endpoints_({rules, options.plain_http_credentials, options.hosts_dir, options.connect_timeout},
-                 [](const std::string& dir, absl::string_view host) { return LoadHostsConfig(dir, host); }),
+                 [warn = options.on_ignored_hosts](const std::string& dir, absl::string_view host) {
+                   absl::Status ignored;
+                   auto configured = LoadHostsConfig(dir, host, &ignored);
+                   if (!ignored.ok() && warn) warn(ignored);
+                   return configured;
+                 }),
       client_(std::make_shared<EndpointClient>(std::make_shared<HttpClient>(rules, HttpOptions(options)),
                                                options.credentials, clock_)) {}
 

@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,7 +40,8 @@ struct RegistryClientOptions {
   std::shared_ptr<const CredentialSource> credentials;  // Null: anonymous.
   std::vector<std::string> plain_http_credentials;      // Hosts, in the form of local_registries.
   std::shared_ptr<const RetryClock> clock;              // Null: the real one.
-  Endpoints::HostsLoader load_hosts;                    // What reads hosts_dir.
+  // Is told of a hosts.toml that counts as absent, since containerd would not read it either; may be empty.
+  std::function<void(const absl::Status&)> on_ignored_hosts;
 };
 
 struct FetchedManifest {
