@@ -299,17 +299,20 @@ bool FaultServer::AnswerOne(Connection& connection, int number) {
   request.authorization = HeaderOf(request.head, "authorization");
   request.connection = number;
 
+  std::function<void(const SeenRequest&)> observer;
+  {
+    MutexLock lock(mutex_);
+    observer = observer_;
+  }
+  if (observer) observer(request);
   Reply reply;
   size_t index = 0;
-  std::function<void(const SeenRequest&)> observer;
   {
     MutexLock lock(mutex_);
     if (!replies_.empty()) reply = replies_[std::min(next_++, replies_.size() - 1)];
     index = requests_.size();
     requests_.push_back(request);
-    observer = observer_;
   }
-  if (observer) observer(request);
   const bool sent = Send(connection, reply, request.range, index);
   if (sent && reply.ending == Ending::kKeepAlive) return true;
   connection.End(sent ? reply.ending : Ending::kClose);

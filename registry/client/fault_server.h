@@ -86,7 +86,7 @@ class FaultServer {
   const std::string& host() const { return host_; }
   // The answers in their order; the last one is repeated.
   void Script(std::vector<Reply> replies);
-  // Called with each request, before it is answered.
+  // Called with each request before it is answered; may write the script.
   void OnRequest(std::function<void(const SeenRequest&)> observer);
   // Those that were understood, in the order in which they came.
   std::vector<SeenRequest> requests() const;
