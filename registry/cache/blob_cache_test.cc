@@ -117,6 +117,16 @@ TEST_F(BlobCacheTest, ADroppedBlobIsFetchedAgainAndHurtsNoReader) {
   EXPECT_OK(cache_->Drop(origin.digest()));
 }
 
+TEST_F(BlobCacheTest, ACorruptBlobIsHandedOnUntilItIsDropped) {
+  Origin origin(MakeBlob(1, 100'000));
+  const std::string corrupt = MakeBlob(2, 100'000);
+  WriteFile(BlobPath(origin.digest()), corrupt);
+  EXPECT_EQ(ReadToEnd(*Download(origin)).value(), corrupt);
+  EXPECT_OK(cache_->Drop(origin.digest()));
+  EXPECT_EQ(ReadToEnd(*Download(origin)).value(), origin.content());
+  EXPECT_EQ(ReadFile(BlobPath(origin.digest())), origin.content());
+}
+
 TEST_F(BlobCacheTest, ABlobOfAnotherLengthIsReplaced) {
   Origin origin(MakeBlob(1, 1000));
   WriteFile(BlobPath(origin.digest()), "short");

@@ -104,13 +104,14 @@ absl::Status BlobDownload::ChooseSource() {
       source_ = Source::kFollow;
       return absl::OkStatus();
     }
-    // The blob may have been published after the first look, and this file made anew.
-    const bool whole = UseWhole();
-    // What was not begun by a download of this blob is no beginning of it.
-    if (!whole && file_->Length() <= size_ && !file_->HasOtherNames()) return StartDownload();
-    const absl::Status discarded = file_->Discard();
-    if (whole) return absl::OkStatus();
-    if (!discarded.ok()) {
+    if (UseWhole()) {
+      // Published after the first look, and the file made anew since.
+      static_cast<void>(file_->Discard());
+      return absl::OkStatus();
+    }
+    // What no download of this blob began is no beginning of it.
+    if (file_->Length() <= size_ && !file_->HasOtherNames()) return StartDownload();
+    if (!file_->Discard().ok()) {
       GoPastCache();
       return absl::OkStatus();
     }

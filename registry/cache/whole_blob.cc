@@ -18,8 +18,9 @@ namespace sluice {
 namespace {
 
 // An exclusive lock on a whole blob lasts for a moment, while it is put in place or evicted. If its holder is stopped
-// just then, the blob is read without a lock: the open file stays readable whatever happens to its name.
-constexpr int kAttempts = 16;
+// just then, the blob is read without a lock, after some 100 ms: the open file stays readable whatever happens to its
+// name.
+constexpr int kAttempts = 8;
 
 void MarkUsed(int fd) {
   const timespec times[2] = {{0, UTIME_OMIT}, {0, UTIME_NOW}};

@@ -14,12 +14,15 @@ namespace {
 constexpr std::chrono::milliseconds kPoll(50);
 constexpr size_t kMaxSessions = 1000;
 
-Authorization Basic(const Credentials& credentials) {
-  const std::string encoded = absl::Base64Escape(absl::StrCat(credentials.username, ":", credentials.password));
-  return {absl::StrCat("Authorization: Basic ", encoded), {encoded, credentials.password}, ""};
+std::string Base64(const std::string& user, const std::string& password) {
+  return absl::Base64Escape(absl::StrCat(user, ":", password));
 }
 
-Authorization Bearer(const std::string& token) { return {absl::StrCat("Authorization: Bearer ", token), {token}, ""}; }
+// In every form in which they are sent, to whomever.
+std::vector<std::string> SecretsOf(const Credentials& credentials) {
+  return {credentials.password, Base64(credentials.username, credentials.password), credentials.identity_token,
+          Base64(credentials.username, credentials.identity_token), credentials.registry_token};
+}
 
 bool CanSignIn(const Credentials& credentials) {
   return !credentials.identity_token.empty() || (!credentials.username.empty() && !credentials.password.empty());
@@ -120,6 +123,7 @@ absl::Status Authorizer::Ask(const RegistryEndpoint& endpoint, absl::string_view
   if (credentials_ != nullptr) {
     ASSIGN_OR_RETURN(credentials, credentials_->Find(endpoint.credential_host, repository, cancellation));
   }
+  if (credentials.has_value()) authorization.secrets = SecretsOf(*credentials);
   std::string remedy = absl::StrCat("there are no credentials for ", endpoint.credential_host);
   if (credentials.has_value()) {
     remedy = absl::StrCat("the credentials for ", endpoint.credential_host, " from ", credentials->source,
@@ -131,7 +135,7 @@ absl::Status Authorizer::Ask(const RegistryEndpoint& endpoint, absl::string_view
     }
   }
   if (credentials.has_value() && !credentials->registry_token.empty()) {
-    authorization = Bearer(credentials->registry_token);
+    authorization.header = absl::StrCat("Authorization: Bearer ", credentials->registry_token);
   } else if (const bool signs_in = credentials.has_value() && CanSignIn(*credentials);
              request.challenge.scheme == "bearer") {
     absl::StatusOr<BearerToken> token =
@@ -140,10 +144,11 @@ absl::Status Authorizer::Ask(const RegistryEndpoint& endpoint, absl::string_view
       return absl::UnauthenticatedError(absl::StrCat(token.status().message(), ": ", remedy));
     }
     RETURN_IF_ERROR(token.status());
-    authorization = Bearer(token->value);
+    authorization.header = absl::StrCat("Authorization: Bearer ", token->value);
+    authorization.secrets.push_back(token->value);
     renew_at = token->refresh_at;
   } else if (signs_in && credentials->identity_token.empty()) {
-    authorization = Basic(*credentials);
+    authorization.header = absl::StrCat("Authorization: Basic ", Base64(credentials->username, credentials->password));
   } else {
     return absl::UnauthenticatedError(absl::StrCat("the registry wants credentials: ", remedy));
   }

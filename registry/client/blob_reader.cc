@@ -16,8 +16,9 @@
 namespace sluice {
 namespace {
 
-// How long the end of a body whose last byte we have may take, for the sake of the connection.
+// How long the end of a body of which we want no more may take, for the sake of the connection, and how much it may be.
 constexpr std::chrono::milliseconds kEndTime(100);
+constexpr size_t kMaxUnread = 8 * 1024;
 
 absl::Status WrongSize(int64_t actual, int64_t expected) {
   return absl::DataLossError(absl::StrCat("the blob has ", actual, " bytes instead of ", expected));
@@ -67,7 +68,7 @@ absl::StatusOr<size_t> BlobReader::Read(absl::Span<char> buffer) {
     }
     offset_ += static_cast<int64_t>(fresh);
     progressed_ = true;
-    attempts_.NoteProgress();
+    attempts_.NoteProgress(fresh);
     return fresh;
   }
   return 0;
@@ -117,6 +118,7 @@ absl::Status BlobReader::ConnectTo(size_t index) {
       progressed_ = false;
       return absl::OkStatus();
     }
+    stream_->Drain(kMaxUnread, kEndTime);
     stream_.reset();
     if (!ask_range) return status;
     ranges_work_ = false;

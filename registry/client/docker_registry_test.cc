@@ -1,18 +1,9 @@
-// The client against Debian's docker-registry, on a private port with a private directory.
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
+// The client against Debian's docker-registry, over http and over TLS with a certificate that nobody has signed.
+#include "registry/client/docker_registry.h"
 
-#include <chrono>
 #include <cstdlib>
-#include <fstream>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -34,60 +25,6 @@ using ::sluice::testing::StatusIs;
 using ::sluice::testing::TarBuilder;
 using ::sluice::testing::TempDir;
 
-sockaddr_in Loopback(int port) {
-  sockaddr_in name = {};
-  name.sin_family = AF_INET;
-  name.sin_port = htons(static_cast<uint16_t>(port));
-  name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return name;
-}
-
-int FreePort() {
-  sockaddr_in name = Loopback(0);
-  socklen_t size = sizeof(name);
-  const UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (bind(fd.get(), reinterpret_cast<const sockaddr*>(&name), size) != 0) std::abort();
-  if (getsockname(fd.get(), reinterpret_cast<sockaddr*>(&name), &size) != 0) std::abort();
-  return ntohs(name.sin_port);
-}
-
-bool Listens(int port) {
-  const sockaddr_in name = Loopback(port);
-  const UniqueFd fd(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  return connect(fd.get(), reinterpret_cast<const sockaddr*>(&name), sizeof(name)) == 0;
-}
-
-// A running docker-registry, killed at the end.
-class DockerRegistry {
- public:
-  DockerRegistry(const TempDir& dir, bool tls) : port_(FreePort()) {
-    const std::string config = dir.At("config.yml");
-    std::ofstream file(config);
-    file << "version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: " << dir.At("data") << "}}\n"
-         << "http:\n  addr: " << host() << "\n";
-    if (tls) file << "  tls: {certificate: " << dir.At("cert.pem") << ", key: " << dir.At("key.pem") << "}\n";
-    file.close();
-    pid_ = fork();
-    if (pid_ == 0) {
-      prctl(PR_SET_PDEATHSIG, SIGKILL);
-      execlp("docker-registry", "docker-registry", "serve", config.c_str(), nullptr);
-      _exit(127);
-    }
-    for (int i = 0; i < 200 && !Listens(port_); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    EXPECT_TRUE(Listens(port_)) << "docker-registry does not start (apt-get install docker-registry)";
-  }
-  ~DockerRegistry() {
-    kill(pid_, SIGKILL);
-    waitpid(pid_, nullptr, 0);
-  }
-
-  std::string host() const { return absl::StrCat("127.0.0.1:", port_); }
-
- private:
-  const int port_;
-  pid_t pid_ = -1;
-};
-
 class DockerRegistryTest : public ::testing::TestWithParam<bool> {
  protected:
   static void Run(const std::string& command) { ASSERT_EQ(std::system(command.c_str()), 0) << command; }
@@ -97,7 +34,9 @@ class DockerRegistryTest : public ::testing::TestWithParam<bool> {
       Run(absl::StrCat("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=nobody -keyout ",
                        dir_.At("key.pem"), " -out ", dir_.At("cert.pem"), " 2>/dev/null"));
     }
-    registry_ = std::make_unique<DockerRegistry>(dir_, GetParam());
+    const std::string tls =
+        absl::StrCat("tls: {certificate: ", dir_.At("cert.pem"), ", key: ", dir_.At("key.pem"), "}");
+    registry_ = std::make_unique<DockerRegistry>(dir_.path(), GetParam() ? tls : "");
     OciLayoutBuilder layout(dir_.MakeDirectory("layout"));
     testing::ImageSpec spec;
     spec.layers = {{.tar = TarBuilder().File("f", std::string(300'000, 'x')).Build()}};

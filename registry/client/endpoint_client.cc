@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "registry/client/retry_policy.h"
 
 namespace sluice {
 namespace {
@@ -75,15 +76,17 @@ absl::StatusOr<std::unique_ptr<HttpStream>> EndpointClient::Get(const EndpointSc
     const RegistryEndpoint& endpoint = schemes[which];
     absl::StatusOr<std::unique_ptr<HttpStream>> answer = GetFrom(endpoint, repository, path, headers, cancellation);
     // How TLS servers answer a plain request. The other way round it would be a downgrade.
-    const bool declined =
-        absl::IsFailedPrecondition(answer.status()) && i + 1 < schemes.size() && endpoint.base.scheme == "http";
-    if (!IsUnspoken(answer.status(), endpoint.base, known == which) && !declined) {
+    const bool declined = endpoint.base.scheme == "http" && i + 1 < schemes.size() &&
+                          absl::IsFailedPrecondition(answer.status()) && !IsRedirected(answer.status());
+    if (!IsNetworkError(answer.status()) && !declined) {
       MutexLock lock(mutex_);
       spoken_[key] = which;
       return answer;
     }
+    const bool unspoken = declined || IsUnspoken(answer.status(), endpoint.base, known == which);
     // The usual scheme's error says more than the exceptional one's.
     if (i == 0) first = std::move(answer);
+    if (!unspoken) break;
   }
   return first;
 }
@@ -108,10 +111,11 @@ absl::StatusOr<std::unique_ptr<HttpStream>> EndpointClient::GetFrom(const Regist
     const int status = stream->status();
     if (status == 200 || status == 206 || status == 416) return stream;
     // Only the registry's own challenges are answered, not those of whoever it has redirected us to.
-    const bool is_challenge = status == 401 && stream->url().origin == request.url.origin;
-    if (!is_challenge || answered) {
+    const bool redirected = stream->url().origin != request.url.origin;
+    if (status != 401 || redirected || answered) {
       const absl::Status error = StatusError(*stream, clock_->Now(), SecretsOf(endpoint, *authorization));
-      if (!is_challenge || authorization->remedy.empty()) return error;
+      if (redirected) return MarkRedirected(error);
+      if (status != 401 || authorization->remedy.empty()) return error;
       return absl::Status(error.code(), absl::StrCat(error.message(), ": ", authorization->remedy));
     }
     const AuthorizationRefusal refusal = {stream->head().All("www-authenticate"), stream->PeerIsInternal()};

@@ -108,7 +108,12 @@ absl::StatusOr<std::unique_ptr<HttpStream>> HttpClient::Send(HttpRequest request
     if (hop == options_.max_redirects) {
       return absl::UnavailableError(absl::StrCat("GET ", first, ": more than ", hop, " redirects"));
     }
-    absl::StatusOr<Url> next = ResolveUrl(request.url, stream->head().Last("location"));
+    const std::string location = stream->head().Last("location");
+    if (location.empty()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("GET ", request.url.ForMessages(), ": HTTP status ", stream->status(), " without a Location"));
+    }
+    absl::StatusOr<Url> next = ResolveUrl(request.url, location);
     const bool internal = stream->PeerIsInternal();
     const absl::Status allowed = next.ok() ? CheckStep(request.url, internal, *next) : next.status();
     if (!allowed.ok()) {

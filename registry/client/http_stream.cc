@@ -264,6 +264,8 @@ class CurlStream : public HttpStream {
     if (!refusal_.empty()) return absl::PermissionDeniedError(refusal_);
     std::string text(absl::StripAsciiWhitespace(error_text_.data()));
     if (text.empty()) text = curl_easy_strerror(result_);
+    // libcurl doesn't mind.
+    if (result_ == CURLE_OK) return UnavailableBy(HttpObstacle::kInterrupted, "the answer ends within its head");
     long os_error = 0;
     curl_easy_getinfo(easy_, CURLINFO_OS_ERRNO, &os_error);
     if (result_ == CURLE_COULDNT_CONNECT && os_error != 0) text = std::strerror(static_cast<int>(os_error));
@@ -384,6 +386,8 @@ HttpObstacle ObstacleOf(const absl::Status& status) {
   if (!payload.has_value() || payload->empty()) return HttpObstacle::kOther;
   return static_cast<HttpObstacle>((*payload)[0]);
 }
+
+bool IsNetworkError(const absl::Status& status) { return status.GetPayload(kObstaclePayload).has_value(); }
 
 absl::StatusOr<std::unique_ptr<HttpStream>> HttpStream::Open(const HttpRequest& request,
                                                              const std::shared_ptr<ConnectionPool>& pool,

@@ -68,6 +68,8 @@ enum class HttpObstacle {
   kStalled,
 };
 HttpObstacle ObstacleOf(const absl::Status& status);
+// Is it an error of the network: no answer came, or not the whole of it?
+bool IsNetworkError(const absl::Status& status);
 
 // One thread at a time. Redirects are not followed, encodings neither asked for nor undone. The cloud metadata
 // addresses are refused when they are about to be connected to, whatever name led there.

@@ -17,6 +17,8 @@ using std::chrono::milliseconds;
 
 // Its content is the Retry-After in milliseconds.
 constexpr char kTransientPayload[] = "sluice.registry.transient";
+constexpr char kRedirectedPayload[] = "sluice.registry.redirected";
+constexpr size_t kStallForgottenBytes = 4096;
 constexpr int64_t kMaxSeconds = 10'000'000;
 
 bool IsBroken(HttpObstacle obstacle) {
@@ -42,6 +44,13 @@ std::optional<milliseconds> ParseRetryAfter(absl::string_view value, absl::Time 
   return std::nullopt;
 }
 
+absl::Status MarkRedirected(absl::Status status) {
+  status.SetPayload(kRedirectedPayload, absl::Cord());
+  return status;
+}
+
+bool IsRedirected(const absl::Status& status) { return status.GetPayload(kRedirectedPayload).has_value(); }
+
 absl::Status MarkTransient(absl::Status status, std::optional<milliseconds> retry_after) {
   status.SetPayload(kTransientPayload, absl::Cord(absl::StrCat(retry_after.value_or(milliseconds(0)).count())));
   return status;
@@ -58,15 +67,30 @@ milliseconds RetryAfterOf(const absl::Status& status) {
   return milliseconds(0);
 }
 
+void Attempts::NoteProgress(size_t bytes) {
+  failures_ = 0;
+  resuming_ = true;
+  bytes_since_stall_ += bytes;
+  if (bytes_since_stall_ >= kStallForgottenBytes) has_stalled_ = false;
+}
+
+bool Attempts::IsHopeful(const absl::Status& failure) const {
+  if (IsTransient(failure)) return true;
+  if (!resuming_) return false;
+  if (ObstacleOf(failure) == HttpObstacle::kStalled && has_stalled_) return false;
+  return absl::IsUnavailable(failure) || IsRedirected(failure);
+}
+
 absl::Status Attempts::Again(const absl::Status& failure) {
   if (absl::IsCancelled(failure)) return failure;
-  const bool stalled_again = ObstacleOf(failure) == HttpObstacle::kStalled && failures_ > 0;
   ++failures_;
-  const bool hopeful = IsTransient(failure) || (resuming_ && absl::IsUnavailable(failure));
-  if (!hopeful || stalled_again || failures_ >= policy_.max_attempts) {
-    if (failures_ == 1) return failure;
-    absl::Status last(failure.code(), absl::StrCat(failure.message(), " (attempt ", failures_, ", the last)"));
-    return last;
+  if (!IsHopeful(failure)) return failure;
+  if (failures_ >= policy_.max_attempts) {
+    return absl::Status(failure.code(), absl::StrCat(failure.message(), " (attempt ", failures_, ", the last)"));
+  }
+  if (ObstacleOf(failure) == HttpObstacle::kStalled) {
+    has_stalled_ = true;
+    bytes_since_stall_ = 0;
   }
   milliseconds delay = std::min(policy_.first_delay * (1 << std::min(failures_ - 1, 16)), policy_.max_delay);
   delay -= std::chrono::duration_cast<milliseconds>(delay * (clock_.Jitter() / 2));

@@ -23,6 +23,10 @@ struct RetryPolicy {
 // anything else.
 std::optional<std::chrono::milliseconds> ParseRetryAfter(absl::string_view value, absl::Time now);
 
+// Marks an error as that of a place to which the registry had redirected: asked anew, the registry may say another one.
+absl::Status MarkRedirected(absl::Status status);
+bool IsRedirected(const absl::Status& status);
+
 // Marks an error as one that may be gone the next time.
 absl::Status MarkTransient(absl::Status status, std::optional<std::chrono::milliseconds> retry_after = std::nullopt);
 bool IsTransient(const absl::Status& status);
@@ -35,22 +39,24 @@ class Attempts {
   Attempts(const RetryPolicy& policy, const RetryClock& clock, const Cancellation* cancellation)
       : policy_(policy), clock_(clock), cancellation_(cancellation) {}
 
-  // Something new came: the counting starts anew, and from here on whatever breaks is worth another try.
-  void NoteProgress() {
-    failures_ = 0;
-    resuming_ = true;
-  }
+  // New bytes came: the counting starts anew, and from here on whatever breaks is worth another try.
+  void NoteProgress(size_t bytes);
 
   // Waits, and returns OK if there is to be another attempt; else why there is none: `failure` itself, with the number
-  // of attempts if there was more than one, or Cancelled. A stall is waited for once, not `max_attempts` times.
+  // of attempts if there were too many, or Cancelled. A server that stalls gets one more chance, and then no other
+  // until it has brought 4 KiB.
   absl::Status Again(const absl::Status& failure);
 
  private:
+  bool IsHopeful(const absl::Status& failure) const;
+
   const RetryPolicy& policy_;
   const RetryClock& clock_;
   const Cancellation* const cancellation_;
   int failures_ = 0;
   bool resuming_ = false;
+  bool has_stalled_ = false;
+  size_t bytes_since_stall_ = 0;
 };
 
 }  // namespace sluice

@@ -86,7 +86,7 @@ TEST_F(AttemptsTest, ProgressStartsAnew) {
   const absl::Status failure = MarkTransient(absl::UnavailableError("busy"));
   for (int i = 0; i < 20; ++i) {
     EXPECT_OK(attempts_.Again(failure));
-    attempts_.NoteProgress();
+    attempts_.NoteProgress(1);
   }
   EXPECT_EQ(clock_.waits().back(), milliseconds(1000));
 }
@@ -96,7 +96,7 @@ TEST_F(AttemptsTest, OnlyWhatMayPassIsTriedAgain) {
   EXPECT_THAT(Attempts(policy_, clock_, nullptr).Again(absl::NotFoundError("no")),
               StatusIs(absl::StatusCode::kNotFound));
   // A registry that has served half a blob may come back.
-  attempts_.NoteProgress();
+  attempts_.NoteProgress(1);
   EXPECT_OK(attempts_.Again(absl::UnavailableError("refused")));
   EXPECT_THAT(attempts_.Again(absl::NotFoundError("no")), StatusIs(absl::StatusCode::kNotFound));
 }

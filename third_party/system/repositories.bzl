@@ -38,6 +38,7 @@ _LIBRARIES = {
     "libarchive": (["libarchive"], "", "libarchive-dev"),
     "openssl": (["libcrypto"], "", "libssl-dev"),
     "protobuf": (["protobuf"], "", "libprotobuf-dev"),
+    "openssl_tls": (["libssl"], "", "libssl-dev"),
     "re2": (["re2"], "", "libre2-dev"),
     "sqlite": (["sqlite3"], "", "libsqlite3-dev"),
     "tomlplusplus": (["tomlplusplus"], "", "libtomlplusplus-dev"),
