@@ -90,6 +90,7 @@ absl::StatusOr<LayerProviderOptions> ProviderOptions(const Config& config) {
                             {.digest = blob.digest, .size = blob.size, .offset = offset}, cancellation);
   };
   options.known_hosts = KnownHosts(config);
+  options.hosts_dir = config.registry.hosts_dir;
   options.workers = static_cast<int>(config.unpack.workers);
   options.downloads = static_cast<int>(config.registry.max_downloads);
   return options;

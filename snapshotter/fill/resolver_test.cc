@@ -1,10 +1,13 @@
 #include "snapshotter/fill/resolver.h"
 
+#include <atomic>
 #include <map>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -27,8 +30,16 @@ Digest BlobOf(int i, const std::string& compression = "gzip") {
   return Digest::Of(absl::StrCat("blob ", i, compression));
 }
 
-// containerd's content store with what a pull puts into it, and a count of what was asked.
-class ContainerdDouble : public ContentStore {
+// What is in one namespace.
+struct Contents {
+  std::vector<ContentInfo> manifests;
+  std::vector<ImageRecord> images;
+  std::vector<Digest> leased;
+};
+
+// containerd's content store with what a pull puts into it, and a count of what was asked. Its namespace is "default",
+// `other` that of "k8s.io". Thread-safe while nothing is added.
+class ContainerdDouble : public ContentStore, public Contents {
  public:
   struct Image {
     Digest config;
@@ -70,21 +81,32 @@ class ContainerdDouble : public ContentStore {
   absl::StatusOr<std::vector<ContentInfo>> ListManifests(const std::string& containerd_namespace, absl::Time) override {
     ++lists;
     if (!failure.ok()) return failure;
-    if (containerd_namespace != "default") return std::vector<ContentInfo>();
-    return manifests;
+    return In(containerd_namespace).manifests;
+  }
+
+  absl::StatusOr<std::vector<Digest>> ListLeased(const std::string& containerd_namespace, absl::Time) override {
+    ++lease_lists;
+    if (!lease_failure.ok()) return lease_failure;
+    return In(containerd_namespace).leased;
   }
 
   absl::StatusOr<absl::Time> UpdatedAt(const std::string&, const Digest& digest, absl::Time) override {
+    if (!stat_failure.ok()) return stat_failure;
     auto touched = updated.find(digest);
-    return touched == updated.end() ? absl::UnixEpoch() : touched->second;
+    if (touched == updated.end()) return absl::NotFoundError("containerd: stat: not found");
+    return touched->second;
   }
 
   absl::StatusOr<std::string> ReadDocument(const std::string&, const Digest& digest, int64_t max_bytes,
                                            absl::Time) override {
-    ++reads;
     auto document = documents.find(digest);
+    const bool is_config = document != documents.end() && absl::StrContains(document->second, "rootfs");
+    if (is_config && answers_left-- <= 0) return slow;
+    ++reads;
     if (document == documents.end()) return absl::NotFoundError("containerd: read: not found");
-    EXPECT_LE(static_cast<int64_t>(document->second.size()), max_bytes);
+    if (static_cast<int64_t>(document->second.size()) > max_bytes) {
+      return absl::ResourceExhaustedError("containerd: read: larger than it may be");
+    }
     return document->second;
   }
 
@@ -94,15 +116,28 @@ class ContainerdDouble : public ContentStore {
     return absl::NotFoundError("no blobs here");
   }
 
-  absl::StatusOr<std::vector<ImageRecord>> ListImages(const std::string&, absl::Time) override { return images; }
+  absl::StatusOr<std::vector<ImageRecord>> ListImages(const std::string& containerd_namespace, absl::Time) override {
+    if (!image_failure.ok()) return image_failure;
+    return In(containerd_namespace).images;
+  }
 
-  std::vector<ContentInfo> manifests;
+  const Contents& In(const std::string& containerd_namespace) const {
+    return containerd_namespace == "default" ? *this : other;
+  }
+
+  Contents other;
   std::map<Digest, std::string> documents;
-  std::vector<ImageRecord> images;
   std::map<Digest, absl::Time> updated;
   absl::Status failure;
-  int lists = 0;
-  int reads = 0;
+  absl::Status lease_failure;
+  absl::Status image_failure;
+  absl::Status stat_failure;
+  // After so many configs the others fail with `slow`.
+  std::atomic<int> answers_left{1'000'000};
+  absl::Status slow = absl::DeadlineExceededError("containerd: read: Deadline Exceeded");
+  std::atomic<int> lists{0};
+  std::atomic<int> lease_lists{0};
+  std::atomic<int> reads{0};
 };
 
 class ResolverTest : public ::testing::Test {
@@ -120,7 +155,8 @@ class ResolverTest : public ::testing::Test {
   }
 
   ContainerdDouble containerd_;
-  Resolver resolver_{&containerd_, OriginFinder(*LocalityRules::Create({}), {})};
+  absl::Time now_ = absl::FromUnixSeconds(1'000'000);
+  Resolver resolver_{&containerd_, {}, [this] { return now_; }};
 };
 
 TEST_F(ResolverTest, FindsTheLayerInTheMiddleOfAnImage) {
@@ -145,6 +181,7 @@ TEST_F(ResolverTest, AsksContainerdOnceForAllLayersOfAPull) {
   ASSERT_OK_AND_ASSIGN(const Plan plan, resolver_.Resolve(Wanting({1, 2, 3})));
   EXPECT_EQ(plan.position, 2u);
   EXPECT_EQ(containerd_.lists, 1);
+  EXPECT_EQ(containerd_.lease_lists, 1);
   EXPECT_EQ(containerd_.reads, 2);  // config and manifest
 }
 
@@ -292,17 +329,208 @@ TEST_F(ResolverTest, NameComesFromTheIndexThatAnImagePointsTo) {
   EXPECT_EQ(plan.endpoints[0].host, "172.30.0.1:5000");
 }
 
-TEST(LruMapTest, ForgetsWhatWasNotUsedForLongest) {
-  LruMap<int, int> map(2);
-  map.Insert(1, 10);
-  map.Insert(2, 20);
-  ASSERT_NE(map.Find(1), nullptr);
-  map.Insert(3, 30);
-  EXPECT_EQ(map.Find(2), nullptr);
-  EXPECT_EQ(*map.Find(1), 10);
-  map.Insert(1, 11);
-  EXPECT_EQ(*map.Find(1), 11);
-  EXPECT_EQ(*map.Find(3), 30);
+TEST_F(ResolverTest, ImageThatIsBeingPulledWinsAndNoOtherIsRead) {
+  const ContainerdDouble::Image pulled = containerd_.Add({1, 2}, "pulled again");
+  for (int i = 0; i < 20; ++i) containerd_.Add({1, 100 + i});
+  containerd_.leased = {Digest::Of("an index"), pulled.config, pulled.manifest, BlobOf(1)};
+  ASSERT_OK_AND_ASSIGN(const Plan plan, resolver_.Resolve(Wanting({1})));
+  EXPECT_EQ(plan.layers[1].diff_id, DiffId(2));
+  EXPECT_EQ(containerd_.reads, 2);
+}
+
+TEST_F(ResolverTest, OfSeveralPullsTheOneThatWasTouchedLastWins) {
+  const ContainerdDouble::Image first = containerd_.Add({1, 2});
+  const ContainerdDouble::Image second = containerd_.Add({1, 3});
+  containerd_.Add({1, 4});
+  containerd_.leased = {second.manifest, first.manifest};
+  containerd_.updated = {{first.manifest, absl::FromUnixSeconds(200)}, {second.manifest, absl::FromUnixSeconds(100)}};
+  ASSERT_OK_AND_ASSIGN(const Plan plan, resolver_.Resolve(Wanting({1})));
+  EXPECT_EQ(plan.layers[1].diff_id, DiffId(2));
+  LayerRequest request = Wanting({1, 3});
+  request.labels["containerd.io/snapshot/cri.manifest-digest"] = second.manifest.ToString();
+  ASSERT_OK_AND_ASSIGN(const Plan hinted, resolver_.Resolve(request));
+  EXPECT_EQ(hinted.layers[1].diff_id, DiffId(3));
+}
+
+TEST_F(ResolverTest, LabelDoesNotOverruleALease) {
+  const ContainerdDouble::Image hinted = containerd_.Add({1, 2});
+  const ContainerdDouble::Image pulled = containerd_.Add({1, 3});
+  containerd_.leased = {pulled.manifest};
+  LayerRequest request = Wanting({1});
+  request.labels["containerd.io/snapshot/cri.manifest-digest"] = hinted.manifest.ToString();
+  ASSERT_OK_AND_ASSIGN(const Plan plan, resolver_.Resolve(request));
+  EXPECT_EQ(plan.layers[1].diff_id, DiffId(3));
+}
+
+TEST_F(ResolverTest, LeasesOfOtherWorkDoNotHideTheImage) {
+  containerd_.Add({1, 2});
+  const ContainerdDouble::Image other = containerd_.Add({5});
+  containerd_.leased = {other.manifest, other.config};
+  EXPECT_OK(resolver_.Resolve(Wanting({1, 2})).status());
+}
+
+TEST_F(ResolverTest, WithoutLeasesTheSearchGoesOn) {
+  containerd_.Add({1});
+  containerd_.lease_failure = absl::UnimplementedError("containerd: list leases: unknown service");
+  EXPECT_OK(resolver_.Resolve(Wanting({1})).status());
+}
+
+TEST_F(ResolverTest, PlanIsRememberedForItsPullOnly) {
+  const ContainerdDouble::Image first = containerd_.Add({1, 2});
+  const ContainerdDouble::Image second = containerd_.Add({1, 3});
+  containerd_.leased = {first.manifest};
+  ASSERT_OK_AND_ASSIGN(Plan plan, resolver_.Resolve(Wanting({1})));
+  EXPECT_EQ(plan.layers[1].diff_id, DiffId(2));
+
+  now_ += absl::Seconds(2);
+  ASSERT_OK(resolver_.Resolve(Wanting({1})).status());
+  EXPECT_EQ(containerd_.lists, 1);
+  EXPECT_EQ(containerd_.lease_lists, 2);
+
+  containerd_.leased = {second.manifest};
+  now_ += absl::Seconds(2);
+  ASSERT_OK_AND_ASSIGN(plan, resolver_.Resolve(Wanting({1})));
+  EXPECT_EQ(plan.layers[1].diff_id, DiffId(3));
+
+  containerd_.leased = {};
+  now_ += absl::Seconds(2);
+  ASSERT_OK_AND_ASSIGN(plan, resolver_.Resolve(Wanting({1})));
+  EXPECT_EQ(plan.layers[1].diff_id, DiffId(3));
+  EXPECT_EQ(containerd_.lists, 2);
+  now_ += absl::Minutes(1);
+  ASSERT_OK(resolver_.Resolve(Wanting({1})).status());
+  EXPECT_EQ(containerd_.lists, 3);
+}
+
+TEST_F(ResolverTest, SearchThatIsCutShortGoesOnNextTime) {
+  containerd_.Add({1, 2});
+  for (int i = 0; i < 20; ++i) containerd_.Add({100 + i});
+  containerd_.answers_left = 9;
+  EXPECT_THAT(resolver_.Resolve(Wanting({1})), StatusIs(StatusCode::kNotFound, "gave 9 of 21 image configs in time"));
+  containerd_.answers_left = 100;
+  EXPECT_OK(resolver_.Resolve(Wanting({1})).status());
+  EXPECT_EQ(containerd_.reads, 22);
+}
+
+TEST_F(ResolverTest, PlanOfASearchThatIsCutShortIsNotRemembered) {
+  const ContainerdDouble::Image oldest = containerd_.Add({1, 2});
+  for (int i = 0; i < 20; ++i) containerd_.Add({100 + i});
+  const ContainerdDouble::Image newest = containerd_.Add({1, 3});
+  containerd_.updated = {{newest.manifest, absl::FromUnixSeconds(100)}, {oldest.manifest, absl::FromUnixSeconds(200)}};
+  containerd_.answers_left = 9;
+  ASSERT_OK_AND_ASSIGN(Plan plan, resolver_.Resolve(Wanting({1})));
+  EXPECT_EQ(plan.layers[1].diff_id, DiffId(3));
+  containerd_.answers_left = 100;
+  ASSERT_OK_AND_ASSIGN(plan, resolver_.Resolve(Wanting({1})));
+  EXPECT_EQ(plan.layers[1].diff_id, DiffId(2));
+}
+
+TEST_F(ResolverTest, ContainerdThatGoesAwayIsTheReason) {
+  containerd_.Add({1});
+  containerd_.answers_left = 0;
+  containerd_.slow = absl::UnavailableError("containerd: read: connection reset");
+  EXPECT_THAT(resolver_.Resolve(Wanting({1})), StatusIs(StatusCode::kNotFound, "connection reset"));
+  containerd_.lease_failure = absl::UnavailableError("containerd: list leases: connection refused");
+  EXPECT_THAT(resolver_.Resolve(Wanting({1})), StatusIs(StatusCode::kNotFound, "connection refused"));
+}
+
+TEST_F(ResolverTest, RememberedPlanDoesWithoutContainerd) {
+  containerd_.Add({1, 2});
+  ASSERT_OK(resolver_.Resolve(Wanting({1})).status());
+  containerd_.lease_failure = absl::UnavailableError("containerd: list leases: connection refused");
+  now_ += absl::Seconds(2);
+  EXPECT_OK(resolver_.Resolve(Wanting({1, 2})).status());
+}
+
+TEST_F(ResolverTest, ManifestsAndNamesThatVanishMeanwhileAreDoneWithout) {
+  const ContainerdDouble::Image old_image = containerd_.Add({1, 2}, "old");
+  const ContainerdDouble::Image new_image = containerd_.Add({1, 3}, "new");
+  containerd_.documents.erase(new_image.manifest);
+  containerd_.image_failure = absl::UnavailableError("containerd: list images: gone");
+  ASSERT_OK_AND_ASSIGN(const Plan plan, resolver_.Resolve(Wanting({1})));
+  EXPECT_EQ(plan.layers[1].diff_id, DiffId(2));
+  EXPECT_EQ(plan.image, "172.30.0.1/app@" + old_image.manifest.ToString());
+  EXPECT_THAT(resolver_.Resolve(Wanting({1, 3})), StatusIs(StatusCode::kNotFound, "not found"));
+}
+
+TEST_F(ResolverTest, ConfigsThatAreTooMuchAreReadOnce) {
+  std::vector<int> layers(501);
+  for (int i = 0; i < 501; ++i) layers[i] = i;
+  containerd_.Add(layers);
+  const ContainerdDouble::Image huge = containerd_.Add({0});
+  containerd_.documents[huge.config] = std::string(kMaxConfigBytes + 1, ' ');
+  const ContainerdDouble::Image rubbish = containerd_.Add({0}, "rubbish");
+  containerd_.documents[rubbish.config] = "not JSON";
+  for (int i = 0; i < 2; ++i) EXPECT_THAT(resolver_.Resolve(Wanting({0})), StatusIs(StatusCode::kNotFound));
+  EXPECT_EQ(containerd_.reads, 3);
+}
+
+TEST_F(ResolverTest, IndexWithoutLabelsLeavesTheNameOpen) {
+  const ContainerdDouble::Image image = containerd_.Add({1});
+  containerd_.images = {{"172.30.0.1:5000/app:1", Digest::Of("an index that containerd does not list")}};
+  ASSERT_OK_AND_ASSIGN(const Plan plan, resolver_.Resolve(Wanting({1})));
+  EXPECT_EQ(plan.image, "172.30.0.1/app@" + image.manifest.ToString());
+  EXPECT_EQ(plan.endpoints[0], (Endpoint{"172.30.0.1:5000", "app"}));
+}
+
+TEST_F(ResolverTest, RegistryThatServedIsAmongTheEndpoints) {
+  containerd_.Add({1});
+  resolver_.NoteServed({"172.30.0.1:5000", "other"});
+  ASSERT_OK_AND_ASSIGN(const Plan plan, resolver_.Resolve(Wanting({1})));
+  EXPECT_EQ(plan.endpoints[0], (Endpoint{"172.30.0.1:5000", "app"}));
+  EXPECT_TRUE(plan.endpoints[1].port_is_guess);
+}
+
+TEST_F(ResolverTest, OrderThatIsCutShortIsNotRemembered) {
+  const ContainerdDouble::Image old_image = containerd_.Add({1, 2});
+  containerd_.Add({1, 3});
+  containerd_.stat_failure = absl::DeadlineExceededError("containerd: stat: Deadline Exceeded");
+  ASSERT_OK_AND_ASSIGN(Plan plan, resolver_.Resolve(Wanting({1})));
+  EXPECT_EQ(plan.layers[1].diff_id, DiffId(3));
+  containerd_.stat_failure = absl::OkStatus();
+  containerd_.updated = {{old_image.manifest, absl::FromUnixSeconds(100)}};
+  ASSERT_OK_AND_ASSIGN(plan, resolver_.Resolve(Wanting({1})));
+  EXPECT_EQ(plan.layers[1].diff_id, DiffId(2));
+}
+
+TEST_F(ResolverTest, MoreImagesThanAreRememberedAreAllFound) {
+  std::vector<Digest> configs;
+  for (int i = 0; i < 20; ++i) configs.push_back(containerd_.Add({1, 100 + i}).config);
+  ImageChains chains(&containerd_, /*max_layers=*/10);
+  for (int reads : {20, 35}) {
+    const ImageChains::Found found = chains.Find("default", configs, DiffId(1), absl::InfiniteFuture());
+    ASSERT_EQ(found.matches.size(), 20u);
+    EXPECT_EQ(found.matches[7].place, 7u);
+    EXPECT_EQ(found.matches[7].chain->diff_ids[1], DiffId(107));
+    EXPECT_EQ(containerd_.reads, reads);
+  }
+}
+
+TEST_F(ResolverTest, PullsAtOnceInTwoNamespacesReadEachConfigOnce) {
+  constexpr int kImages = 50;
+  for (int i = 0; i < kImages; ++i) containerd_.Add({1, 100 + i});
+  containerd_.other.manifests = containerd_.manifests;
+  for (const ContentInfo& manifest : containerd_.manifests) {
+    containerd_.updated[manifest.digest] = absl::FromUnixSeconds(100);
+  }
+  containerd_.updated[containerd_.manifests[20].digest] = absl::FromUnixSeconds(200);
+  containerd_.other.leased = {containerd_.manifests[30].digest};
+  std::vector<std::thread> pulls;
+  for (int i = 0; i < 8; ++i) {
+    pulls.emplace_back([&, i] {
+      LayerRequest request = Wanting({1});
+      if (i % 2 == 1) request.containerd_namespace = "k8s.io";
+      const absl::StatusOr<Plan> plan = resolver_.Resolve(request);
+      ASSERT_OK(plan.status());
+      EXPECT_EQ(plan->layers[1].diff_id, DiffId(100 + kImages - 1 - (i % 2 == 1 ? 30 : 20)));
+      request = Wanting({2});
+      EXPECT_THAT(resolver_.Resolve(request), StatusIs(StatusCode::kNotFound));
+    });
+  }
+  for (std::thread& pull : pulls) pull.join();
+  // Each pull may read its manifest; a few may read a leased config before the others know it.
+  EXPECT_GE(containerd_.reads, kImages + 2);
+  EXPECT_LE(containerd_.reads, kImages + 8 + 4);
 }
 
 }  // namespace
