@@ -66,6 +66,9 @@ class ContentDouble : public ContentStore {
   absl::StatusOr<std::string> ReadDocument(const std::string&, const Digest&, int64_t, absl::Time) override {
     return absl::UnimplementedError("not asked");
   }
+  absl::StatusOr<std::vector<Digest>> ListLeased(const std::string&, absl::Time) override {
+    return absl::UnimplementedError("not asked");
+  }
   bool HasBlob(const std::string& containerd_namespace, const Digest& digest, std::optional<int64_t>,
                absl::Time) override {
     ++asked;
