@@ -5,6 +5,10 @@
 
 namespace sluice {
 
+CLI::Validator IsGiven() {
+  return CLI::Validator([](std::string& text) { return std::string(text.empty() ? "is empty" : ""); }, "");
+}
+
 CLI::Validator IsReference() {
   return CLI::Validator([](std::string& text) { return std::string(ParseReference(text).status().message()); }, "");
 }

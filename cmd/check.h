@@ -7,6 +7,8 @@
 
 namespace sluice {
 
+// Not empty, as the value of a variable that is not set would be.
+CLI::Validator IsGiven();
 // An image reference.
 CLI::Validator IsReference();
 // "os/arch[/variant]".

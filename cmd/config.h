@@ -57,6 +57,7 @@ struct Config {
   } metrics;
 };
 
+inline constexpr char kDefaultRoot[] = "/var/lib/containerd-sluice-grpc";
 inline constexpr char kDefaultConfigPath[] = "/etc/containerd-sluice-grpc/config.toml";
 
 // InvalidArgument "config: <name>:<line>: <key>: cause".

@@ -11,7 +11,7 @@ namespace sluice {
 
 struct DaemonOptions {
   std::string address = "/run/containerd-sluice-grpc/containerd-sluice-grpc.sock";
-  std::string root = "/var/lib/containerd-sluice-grpc";
+  std::string root = kDefaultRoot;
   Config config;
 };
 

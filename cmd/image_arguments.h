@@ -2,23 +2,30 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
+#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/statusor.h"
-#include "base/cancellation.h"
+#include "cmd/verb.h"
 #include "registry/image_source.h"
 
 namespace sluice {
 
 struct ImageArguments {
   std::string reference;
-  std::string layout;    // "" when not given
-  std::string platform;  // "" when not given
+  std::string layout;  // "" when not given, as all of these
+  std::string platform;
+  std::string config;
+  std::string hosts_dir;
+  std::vector<std::string> local_registries;
+  std::vector<std::string> plain_http_credentials;
+  std::string cache;
+  bool no_cache = false;
+  bool offline = false;
 };
 
-// Declares REF, --layout and --platform; `arguments` is borrowed and outlives the parsing.
+// Declares REF and the options that say where it is looked for; `arguments` is borrowed and outlives the parsing.
 void AddImageArguments(CLI::App& verb, ImageArguments& arguments);
 
 // An image and where its layers are read.
@@ -27,8 +34,11 @@ struct OpenedImage {
   ResolvedImage image;
 };
 
-// With --layout that directory answers alone and no registry is asked; without, the registry is.
-// Errors: as ImageSource::Resolve; a --layout that is absent, unreadable or no layout is named as such.
-absl::StatusOr<OpenedImage> OpenImage(const ImageArguments& arguments, const Cancellation& cancellation);
+// With --layout that directory answers alone and no registry is asked; without, the stores of the configuration, the
+// blob cache and the registry are. What may be done without (a cache that can't be used, a hosts.toml that can't be
+// read) is a warning.
+// Errors: as ImageSource::Resolve; a --layout that is absent, unreadable or no layout is named as such; those of the
+// configuration.
+absl::StatusOr<OpenedImage> OpenImage(const ImageArguments& arguments, const VerbContext& context);
 
 }  // namespace sluice

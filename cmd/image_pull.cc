@@ -128,23 +128,25 @@ class ImagePull {
     return content_.WriteDocument(image_.config.digest, image_.config_bytes, SourceLabel(image_.reference));
   }
 
-  absl::StatusOr<LayerOutcome> PullLayer(size_t k, const std::string& parent, const std::string& chain_id) {
+  // All but the seconds.
+  absl::StatusOr<PulledLayer> PullLayer(size_t k, const std::string& parent, const std::string& chain_id) {
     ASSIGN_OR_RETURN(const bool present, snapshots_.Exists(chain_id));
     if (present) {
       RETURN_IF_ERROR(KeepSnapshot(session_, snapshotter_, chain_id));
-      return LayerOutcome::kPresent;
+      return PulledLayer{.outcome = LayerOutcome::kPresent};
     }
     const Labels labels = LayerLabels(image_, k, chain_id);
     for (int attempt = 1;; ++attempt) {
       const std::string key = ExtractKey(chain_id);
       absl::StatusOr<SnapshotClient::Mounts> mounts = snapshots_.Prepare(key, parent, labels);
       if (mounts.ok()) {
-        RETURN_IF_ERROR(UnpackLayer(k, key, chain_id, labels, *mounts));
-        return LayerOutcome::kUnpacked;
+        PulledLayer unpacked{.outcome = LayerOutcome::kUnpacked};
+        ASSIGN_OR_RETURN(unpacked.source, UnpackLayer(k, key, chain_id, labels, *mounts));
+        return unpacked;
       }
       if (!absl::IsAlreadyExists(mounts.status())) return mounts.status();
       ASSIGN_OR_RETURN(const bool provided, snapshots_.Exists(chain_id));
-      if (provided) return LayerOutcome::kProvided;
+      if (provided) return PulledLayer{.outcome = LayerOutcome::kProvided};
       // It was there and was removed before we looked.
       if (attempt == kPrepareAttempts) return mounts.status();
     }
@@ -159,13 +161,14 @@ class ImagePull {
   }
 
  private:
-  absl::Status UnpackLayer(size_t k, const std::string& key, const std::string& chain_id, const Labels& labels,
-                           const SnapshotClient::Mounts& mounts) {
+  // Returns who gave the blob.
+  absl::StatusOr<std::string> UnpackLayer(size_t k, const std::string& key, const std::string& chain_id,
+                                          const Labels& labels, const SnapshotClient::Mounts& mounts) {
     ExtractSnapshot extract(snapshots_, key);
     const ResolvedLayer& layer = image_.layers[k];
-    ASSIGN_OR_RETURN(std::unique_ptr<ByteReader> blob,
+    ASSIGN_OR_RETURN(const OpenedLayer opened,
                      source_.OpenLayer(image_.reference, layer.blob, &session_.cancellation()));
-    RETURN_IF_ERROR(content_.Write(layer.blob.digest, layer.blob.size, SourceLabel(image_.reference), *blob));
+    RETURN_IF_ERROR(content_.Write(layer.blob.digest, layer.blob.size, SourceLabel(image_.reference), *opened.reader));
     ASSIGN_OR_RETURN(const Digest diff_id, snapshots_.Apply(layer.blob, mounts));
     if (diff_id != layer.diff_id) {
       return absl::DataLossError(absl::StrCat("layer ", layer.blob.digest.ToString(), " unpacks to diffID ",
@@ -173,10 +176,11 @@ class ImagePull {
                                               layer.diff_id.ToString()));
     }
     const absl::Status committed = snapshots_.Commit(chain_id, extract.key(), labels);
-    if (absl::IsAlreadyExists(committed)) return absl::OkStatus();  // somebody else was faster
+    if (absl::IsAlreadyExists(committed)) return opened.origin.source;  // somebody else was faster
     RETURN_IF_ERROR(committed);
     extract.Keep();
-    return content_.SetLabels(layer.blob.digest, {{"containerd.io/uncompressed", diff_id.ToString()}});
+    RETURN_IF_ERROR(content_.SetLabels(layer.blob.digest, {{"containerd.io/uncompressed", diff_id.ToString()}}));
+    return opened.origin.source;
   }
 
   ContainerdSession& session_;
@@ -189,21 +193,9 @@ class ImagePull {
 
 }  // namespace
 
-absl::string_view Describe(LayerOutcome outcome) {
-  switch (outcome) {
-    case LayerOutcome::kPresent:
-      return "already there";
-    case LayerOutcome::kProvided:
-      return "from the snapshotter";
-    case LayerOutcome::kUnpacked:
-      break;
-  }
-  return "unpacked by containerd";
-}
-
 absl::Status PullImage(const std::shared_ptr<grpc::Channel>& containerd, const ImageSource& source,
                        const ResolvedImage& image, const ImagePullOptions& options, const Cancellation& cancellation,
-                       const std::function<void(const PulledLayer&)>& on_layer) {
+                       const std::function<void(size_t, const PulledLayer&)>& on_layer) {
   ContainerdSession session(containerd, options.containerd_namespace, cancellation);
   ASSIGN_OR_RETURN(Lease lease, Lease::Take(session));
   ImagePull pull(session, source, image, options);
@@ -214,8 +206,9 @@ absl::Status PullImage(const std::shared_ptr<grpc::Channel>& containerd, const I
   for (size_t k = 0; k < image.layers.size(); ++k) {
     const absl::Time start = absl::Now();
     const std::string chain_id = chain_ids[k].ToString();
-    ASSIGN_OR_RETURN(const LayerOutcome outcome, pull.PullLayer(k, parent, chain_id));
-    on_layer({image.layers[k].blob, outcome, absl::ToDoubleSeconds(absl::Now() - start)});
+    ASSIGN_OR_RETURN(PulledLayer layer, pull.PullLayer(k, parent, chain_id));
+    layer.seconds = absl::ToDoubleSeconds(absl::Now() - start);
+    on_layer(k, layer);
     parent = chain_id;
   }
   RETURN_IF_ERROR(pull.NameImage(parent));

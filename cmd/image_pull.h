@@ -27,20 +27,18 @@ enum class LayerOutcome {
   kUnpacked,  // it was given the blob, and applied it
 };
 
-// "already there", "from the snapshotter", "unpacked by containerd".
-absl::string_view Describe(LayerOutcome outcome);
-
 struct PulledLayer {
-  Descriptor blob;
-  LayerOutcome outcome;
-  double seconds;
+  LayerOutcome outcome = LayerOutcome::kPresent;
+  std::string source = {};  // of kUnpacked: who gave the blob, as LayerOrigin::source; else ""
+  double seconds = 0;
 };
 
 // Puts `image` into containerd: its documents into the content store, its layers into the snapshotter, the name into
 // the image store. `source` gives the blobs of layers that the snapshotter leaves to containerd. `on_layer` is called
-// after each layer, base first. After an error nothing is left but what containerd's garbage collection takes.
+// after each layer, base first, with its place in image.layers. After an error nothing is left but what containerd's
+// garbage collection takes.
 absl::Status PullImage(const std::shared_ptr<grpc::Channel>& containerd, const ImageSource& source,
                        const ResolvedImage& image, const ImagePullOptions& options, const Cancellation& cancellation,
-                       const std::function<void(const PulledLayer&)>& on_layer);
+                       const std::function<void(size_t, const PulledLayer&)>& on_layer);
 
 }  // namespace sluice

@@ -6,13 +6,13 @@
 #include <vector>
 
 #include "base/status_macros.h"
+#include "cmd/configured_stores.h"
 #include "cmd/registry_access.h"
 #include "glog/logging.h"
 #include "registry/client/registry_client.h"
 #include "registry/download_limit.h"
 #include "registry/host_patterns.h"
 #include "registry/locality.h"
-#include "registry/store/store.h"
 #include "snapshotter/fill/registry_policy.h"
 
 namespace sluice {
@@ -31,18 +31,6 @@ std::vector<std::string> KnownHosts(const Config& config) {
   return hosts;
 }
 
-std::unique_ptr<Store> MakeStore(const StoreConfig& store) {
-  switch (store.kind) {
-    case StoreKind::kOciLayout:
-      break;
-    case StoreKind::kZot:
-      return MakeZotStore(store.path, store.path, store.registries, store.require_link);
-    case StoreKind::kDistribution:
-      return MakeDistributionStore(store.path, store.path, store.registries, store.require_link);
-  }
-  return MakeOciLayoutStore(store.path, store.path, store.registries);
-}
-
 absl::StatusOr<RegistryPolicies> Policies(const Config& config) {
   std::vector<RegistryPolicy> policies;
   for (const PolicyConfig& policy : config.registry.policies) {
@@ -59,29 +47,14 @@ absl::StatusOr<RegistryPolicies> Policies(const Config& config) {
   return RegistryPolicies(std::move(policies));
 }
 
-absl::StatusOr<RegistryAccess> Access(const Config& config) {
-  RegistryAccess access;
-  absl::StatusOr<LocalityRules> locality = LocalityRules::Create(config.registry.local_registries);
-  if (!locality.ok()) return Annotate(locality.status(), "config: registry.local_registries");
-  access.locality = *std::move(locality);
-  const absl::Status plain = HostPatterns::Create(config.registry.plain_http_credentials).status();
-  if (!plain.ok()) return Annotate(plain, "config: registry.plain_http_credentials");
-  access.hosts_dir = config.registry.hosts_dir;
-  access.plain_http_credentials = config.registry.plain_http_credentials;
-  access.docker_config = config.registry.docker_config;
-  access.on_ignored_hosts = [](const absl::Status& ignored) { LOG(WARNING) << "not used: " << ignored.message(); };
-  return access;
-}
-
 }  // namespace
 
 absl::StatusOr<LayerProviderOptions> ProviderOptions(const Config& config) {
   LayerProviderOptions options;
-  for (const StoreConfig& store : config.stores) {
-    options.stores.push_back(MakeStore(store));
-  }
+  options.stores = MakeStores(config.stores);
   ASSIGN_OR_RETURN(options.policies, Policies(config));
-  ASSIGN_OR_RETURN(const RegistryAccess access, Access(config));
+  ASSIGN_OR_RETURN(RegistryAccess access, AccessFor(config));
+  access.on_ignored_hosts = [](const absl::Status& ignored) { LOG(WARNING) << "not used: " << ignored.message(); };
   options.locality = access.locality;
   options.open_remote = [client = std::shared_ptr<const RegistryClient>(MakeRegistryClient(access))](
                             const Endpoint& endpoint, const PlannedBlob& blob, int64_t offset,

@@ -1,17 +1,16 @@
-// sluicectl: OCI images on the command line.
-//
-// Exit codes: 0 done; 1 it did not work, one line on stderr says why; 2 the command line is wrong; 128 + n ended by
-// signal n (130 Ctrl-C, 143 SIGTERM), after cleaning up.
+// sluicectl: OCI images on the command line. docs/cli.md is its manual.
 #include <csignal>
-#include <cstdlib>
 #include <exception>
-#include <iostream>
+#include <sstream>
 #include <string>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
 #include "base/cancellation.h"
+#include "cmd/exit_code.h"
+#include "cmd/messages.h"
+#include "cmd/terminal.h"
 #include "cmd/verb.h"
 #include "cmd/verb_inspect.h"
 #include "cmd/verb_pull.h"
@@ -20,9 +19,6 @@
 
 namespace sluice {
 namespace {
-
-constexpr int kFailure = 1;
-constexpr int kUsage = 2;
 
 // Written by the signal handler: both are lock-free.
 Cancellation interrupted;
@@ -47,6 +43,17 @@ void CatchSignals() {
   sigaction(SIGPIPE, &action, nullptr);
 }
 
+// --progress as it stands on the command line, whatever else is wrong there: a program that asked for JSON gets nothing
+// else.
+Messages::Form FormOf(const CLI::App& app) {
+  for (const CLI::App* verb : app.get_subcommands()) {
+    const CLI::Option* progress = verb->get_option_no_throw("--progress");
+    if (progress == nullptr || progress->results().empty()) continue;
+    if (progress->results().back() == "json") return Messages::Form::kJson;
+  }
+  return Messages::Form::kLines;
+}
+
 int UsageError(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
   std::string cause = error.what();
   std::string command = "sluicectl";
@@ -54,18 +61,43 @@ int UsageError(const CLI::App& app, const CLI::ParseError& error, int argc, char
   if (app.get_subcommands().empty() && argc > 1 && argv[1][0] != '-') {
     cause = "no verb is called \"" + absl::CHexEscape(argv[1]) + "\"";
   }
-  std::cerr << "sluicectl: " << cause << "\ntry '" << command << " --help'\n";
-  return kUsage;
+  const Messages messages(FormOf(app));
+  messages.Error(cause, static_cast<int>(ExitCode::kUsage));
+  messages.Line("try '" + command + " --help'");
+  return static_cast<int>(ExitCode::kUsage);
+}
+
+// --help and --version.
+int PrintHelp(const CLI::App& app, const CLI::Success& asked) {
+  std::ostringstream text;
+  app.exit(asked, text, text);
+  const absl::Status printed = PrintResult(text.str());
+  const int code = static_cast<int>(ExitCodeOf(printed));
+  if (!printed.ok()) Messages(Messages::Form::kLines).Error(printed.message(), code);
+  return code;
+}
+
+int RunVerb(const VerbRun& run, const Messages& messages) {
+  absl::Status status;
+  try {
+    status = run(VerbContext{interrupted, messages});
+  } catch (const std::exception& error) {
+    status = absl::InternalError(error.what());
+  }
+  // A signal that came when the work was already done changes nothing.
+  if (status.ok()) return static_cast<int>(ExitCode::kDone);
+  const int code = caught_signal != 0 ? 128 + caught_signal : static_cast<int>(ExitCodeOf(status));
+  messages.Error(status.message(), code);
+  return code;
 }
 
 int Run(int argc, char** argv) {
   CLI::App app("OCI images on the command line: from a local layout or a registry to a directory.", "sluicectl");
   app.require_subcommand(1);
   app.footer(
-      "Exit codes: 0 done, 1 failed (one line says why), 2 wrong command line, 130 or 143 interrupted; after anything "
-      "but 0 nothing is left behind. SIGKILL may leave a .sluice-* beside DIR, or a DIR that is not empty any more: "
-      "both can "
-      "be removed.");
+      "Exit codes: 0 done, 1 failed, 2 wrong command line, 3 not found, 4 no access, 5 bad image, 6 no space, 7 "
+      "registry or containerd not reachable, 128+n ended by signal n (130 Ctrl-C, 143 SIGTERM). One line on stderr "
+      "says why, and after anything but 0 nothing is left behind. docs/cli.md has the details.");
   app.set_version_flag("--version", std::string("sluicectl ") + kVersion);
   VerbRun run;
   AddUnpackVerb(app, run);
@@ -73,28 +105,16 @@ int Run(int argc, char** argv) {
   AddPullVerb(app, run);
   try {
     app.parse(argc, argv);
-  } catch (const CLI::Success& success) {
-    return app.exit(success);
+  } catch (const CLI::Success& asked) {
+    return PrintHelp(app, asked);
   } catch (const CLI::ParseError& error) {
     return UsageError(app, error, argc, argv);
   }
-
   CatchSignals();
-  const absl::Status status = run(VerbContext{interrupted});
-  // A signal that came when the work was already done changes nothing.
-  if (status.ok()) return EXIT_SUCCESS;
-  std::cerr << "sluicectl: " << std::string(status.message()) << "\n";
-  return caught_signal != 0 ? 128 + caught_signal : kFailure;
+  return RunVerb(run, Messages(FormOf(app)));
 }
 
 }  // namespace
 }  // namespace sluice
 
-int main(int argc, char** argv) {
-  try {
-    return sluice::Run(argc, argv);
-  } catch (const std::exception& error) {
-    std::cerr << "sluicectl: " << error.what() << "\n";
-    return sluice::kFailure;
-  }
-}
+int main(int argc, char** argv) { return sluice::Run(argc, argv); }

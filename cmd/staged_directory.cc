@@ -1,95 +1,118 @@
 #include "cmd/staged_directory.h"
 
-#include <dirent.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
-#include <memory>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/errno_status.h"
 #include "base/remove_tree.h"
 #include "base/status_macros.h"
+#include "cmd/directory_names.h"
 
 namespace sluice {
 namespace {
 
 constexpr int kOpenDirectory = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 
-struct CloseDirectory {
-  void operator()(DIR* directory) const { closedir(directory); }
-};
-
-absl::StatusOr<std::vector<std::string>> NamesIn(int directory_fd, const std::string& path) {
-  // A descriptor of its own: closedir closes it, and the other one's position stays.
-  UniqueFd own(openat(directory_fd, ".", kOpenDirectory));
-  if (!own.valid()) return ErrnoStatus(errno, "open", path);
-  const std::unique_ptr<DIR, CloseDirectory> directory(fdopendir(own.get()));
-  if (directory == nullptr) return ErrnoStatus(errno, "fdopendir", path);
-  static_cast<void>(own.Release());
-  std::vector<std::string> names;
-  while (true) {
-    errno = 0;
-    const dirent* entry = readdir(directory.get());
-    if (entry == nullptr) break;
-    const std::string name = entry->d_name;
-    if (name != "." && name != "..") names.push_back(name);
-  }
-  if (errno != 0) return ErrnoStatus(errno, "readdir", path);
-  return names;
-}
-
 std::string WithoutTrailingSlashes(std::string path) {
   while (path.size() > 1 && absl::EndsWith(path, "/")) path.pop_back();
   return path;
 }
 
+absl::Status NotEmpty(const std::string& path) {
+  return absl::FailedPreconditionError(
+      absl::StrCat(path, ": not empty: an image goes into a new or an empty directory"));
+}
+
+absl::StatusOr<bool> HasOnlyStagings(int directory_fd, const std::string& path) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(directory_fd, path));
+  return std::all_of(names.begin(), names.end(), IsStagingName);
+}
+
+// What killed runs left does not count and is removed, unless there is more: then it marks what they had moved up.
+absl::Status MakeEmpty(int directory_fd, const std::string& path, const Cancellation* cancellation) {
+  ASSIGN_OR_RETURN(const bool only_stagings, HasOnlyStagings(directory_fd, path));
+  if (!only_stagings) return NotEmpty(path);
+  RemoveAbandoned(directory_fd, cancellation);
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(directory_fd, path));
+  return names.empty() ? absl::OkStatus() : NotEmpty(absl::StrCat(path, "/", names.front()));
+}
+
+absl::StatusOr<struct stat> StatOf(int fd, const std::string& path) {
+  struct stat attributes = {};
+  if (fstat(fd, &attributes) != 0) return ErrnoStatus(errno, "fstat", path);
+  return attributes;
+}
+
+absl::StatusOr<FileMetadata> MetadataOf(int fd, const std::string& path) {
+  ASSIGN_OR_RETURN(const struct stat attributes, StatOf(fd, path));
+  return ReadMetadata({.fd = fd}, attributes, path);
+}
+
+absl::Status SetMetadata(int fd, const FileMetadata& metadata, const std::string& path) {
+  ASSIGN_OR_RETURN(const struct stat attributes, StatOf(fd, path));
+  int64_t skipped = 0;
+  return ApplyMetadata({.fd = fd}, attributes, metadata, /*with_times=*/true, path, skipped);
+}
+
+int RenameToNewName(int from_fd, const std::string& from, int to_fd, const std::string& to) {
+  const int result = renameat2(from_fd, from.c_str(), to_fd, to.c_str(), RENAME_NOREPLACE);
+  // Some network file systems don't know the flag. Without it a directory still replaces nothing but an empty one.
+  if (result == 0 || errno != EINVAL) return result;
+  return renameat(from_fd, from.c_str(), to_fd, to.c_str());
+}
+
+// A directory that its owner may not write to does not move, unless for root: its ".." would change.
+int RenameUnwritable(int from_fd, const std::string& name, int to_fd) {
+  struct stat attributes = {};
+  if (fstatat(from_fd, name.c_str(), &attributes, AT_SYMLINK_NOFOLLOW) != 0) return -1;
+  if (!S_ISDIR(attributes.st_mode)) return errno = EACCES, -1;
+  if (fchmodat(from_fd, name.c_str(), S_IRWXU, 0) != 0) return -1;
+  if (RenameToNewName(from_fd, name, to_fd, name) != 0) return -1;
+  return fchmodat(to_fd, name.c_str(), attributes.st_mode & 07777, 0);
+}
+
 }  // namespace
 
-absl::StatusOr<StagedDirectory> StagedDirectory::Create(const std::string& path) {
+absl::StatusOr<StagedDirectory> StagedDirectory::Create(const std::string& path, const Cancellation* cancellation) {
   StagedDirectory staged;
   staged.path_ = WithoutTrailingSlashes(path);
-  UniqueFd existing(open(staged.path_.c_str(), kOpenDirectory));
-  if (!existing.valid()) {
-    if (errno == ENOTDIR) return absl::FailedPreconditionError(absl::StrCat(path, ": not a directory"));
-    if (errno != ENOENT) return ErrnoStatus(errno, "open", path);
-    RETURN_IF_ERROR(staged.Stage());
-    return staged;
+  staged.parent_.Reset(open(staged.path_.c_str(), kOpenDirectory));
+  if (staged.parent_.valid()) {
+    RETURN_IF_ERROR(MakeEmpty(staged.parent_.get(), path, cancellation));
+    ASSIGN_OR_RETURN(staged.before_, MetadataOf(staged.parent_.get(), path));
+  } else if (errno == ENOTDIR) {
+    return absl::FailedPreconditionError(absl::StrCat(path, ": not a directory"));
+  } else if (errno != ENOENT) {
+    return ErrnoStatus(errno, "open", path);
+  } else {
+    RETURN_IF_ERROR(staged.OpenParent());
+    RemoveAbandoned(staged.parent_.get(), cancellation);
   }
-  ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(existing.get(), path));
-  if (!names.empty())
-    return absl::FailedPreconditionError(
-        absl::StrCat(path, ": not empty: an image goes into a new or an empty directory"));
-  if (fstat(existing.get(), &staged.before_) != 0) return ErrnoStatus(errno, "fstat", path);
-  staged.directory_ = std::move(existing);
+  absl::StatusOr<Staging> staging = StageDirectory(staged.parent_.get());
+  if (!staging.ok()) return Annotate(staging.status(), path);
+  staged.staging_ = *std::move(staging);
   return staged;
 }
 
-absl::Status StagedDirectory::Stage() {
+absl::Status StagedDirectory::OpenParent() {
   struct stat link = {};
-  if (lstat(path_.c_str(), &link) == 0)
+  if (lstat(path_.c_str(), &link) == 0) {
     return absl::FailedPreconditionError(absl::StrCat(path_, ": a link to nowhere"));
+  }
   const size_t slash = path_.rfind('/');
   const std::string parent = slash == std::string::npos ? "." : path_.substr(0, slash + 1);
   name_ = path_.substr(slash == std::string::npos ? 0 : slash + 1);
   parent_.Reset(open(parent.c_str(), kOpenDirectory));
-  if (!parent_.valid()) {
-    return Annotate(ErrnoStatus(errno, "open", parent), absl::StrCat(path_, ": its parent directory"));
-  }
-  std::string temporary = absl::StrCat(parent, "/.sluice-XXXXXX");
-  if (mkdtemp(&temporary[0]) == nullptr) return Annotate(ErrnoStatus(errno, "mkdtemp", parent), path_);
-  staged_ = temporary.substr(temporary.rfind('/') + 1);
-  directory_.Reset(openat(parent_.get(), staged_.c_str(), kOpenDirectory | O_NOFOLLOW));
-  if (directory_.valid()) return absl::OkStatus();
-  const absl::Status status = ErrnoStatus(errno, "open", temporary);
-  rmdir(temporary.c_str());
-  return status;
+  if (parent_.valid()) return absl::OkStatus();
+  return Annotate(ErrnoStatus(errno, "open", parent), absl::StrCat(path_, ": its parent directory"));
 }
 
 StagedDirectory::~StagedDirectory() {
@@ -97,34 +120,52 @@ StagedDirectory::~StagedDirectory() {
 }
 
 absl::Status StagedDirectory::Publish() {
-  if (parent_.valid()) {
-    const int parent = parent_.get();
-    int result = renameat2(parent, staged_.c_str(), parent, name_.c_str(), RENAME_NOREPLACE);
-    // Some network file systems don't know the flag. Without it a directory still replaces nothing but an empty one.
-    if (result != 0 && errno == EINVAL) result = renameat(parent, staged_.c_str(), parent, name_.c_str());
-    if (result != 0) return ErrnoStatus(errno, "rename", path_);
-    staged_ = name_;
+  if (in_place()) {
+    RETURN_IF_ERROR(PublishInPlace());
+  } else {
+    if (RenameToNewName(parent_.get(), staging_.name, parent_.get(), name_) != 0) {
+      return ErrnoStatus(errno, "rename", path_);
+    }
+    staging_.name = name_;
   }
   published_ = true;
   return absl::OkStatus();
 }
 
+absl::Status StagedDirectory::PublishInPlace() {
+  const int parent = parent_.get();
+  ASSIGN_OR_RETURN(const bool only_stagings, HasOnlyStagings(parent, path_));
+  if (!only_stagings) return absl::AlreadyExistsError(absl::StrCat(path_, ": not empty any more"));
+  ASSIGN_OR_RETURN(const FileMetadata metadata, MetadataOf(fd(), path_));
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(fd(), path_));
+  for (const std::string& name : names) RETURN_IF_ERROR(MoveUp(name));
+  if (unlinkat(parent, staging_.name.c_str(), AT_REMOVEDIR) != 0) return ErrnoStatus(errno, "rmdir", staging_.name);
+  return SetMetadata(parent, metadata, path_);
+}
+
+absl::Status StagedDirectory::MoveUp(const std::string& name) {
+  int result = RenameToNewName(fd(), name, parent_.get(), name);
+  if (result != 0 && errno == EACCES) result = RenameUnwritable(fd(), name, parent_.get());
+  if (result != 0) return ErrnoStatus(errno, "rename", absl::StrCat(path_, "/", name));
+  moved_.push_back(name);
+  return absl::OkStatus();
+}
+
 absl::Status StagedDirectory::Discard() {
-  if (!directory_.valid()) return absl::OkStatus();
-  const absl::Status status = parent_.valid() ? RemoveTreeAt(parent_.get(), staged_) : Empty();
-  directory_.Reset();
+  if (!staging_.fd.valid()) return absl::OkStatus();
+  absl::Status status = RemoveTreeAt(parent_.get(), staging_.name);
+  if (in_place()) {
+    const absl::Status restored = RestoreParent();
+    if (status.ok()) status = restored;
+  }
+  staging_.fd.Reset();
   return status;
 }
 
-absl::Status StagedDirectory::Empty() {
-  const int directory = directory_.get();
-  ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(directory, path_));
-  for (const std::string& name : names) RETURN_IF_ERROR(RemoveTreeAt(directory, name));
-  if (fchown(directory, before_.st_uid, before_.st_gid) != 0) return ErrnoStatus(errno, "fchown", path_);
-  if (fchmod(directory, before_.st_mode & 07777) != 0) return ErrnoStatus(errno, "fchmod", path_);
-  const timespec times[] = {before_.st_atim, before_.st_mtim};
-  if (futimens(directory, times) != 0) return ErrnoStatus(errno, "futimens", path_);
-  return absl::OkStatus();
+absl::Status StagedDirectory::RestoreParent() {
+  for (const std::string& name : moved_) RETURN_IF_ERROR(RemoveTreeAt(parent_.get(), name));
+  RETURN_IF_ERROR(RemoveOtherXattrs(parent_.get(), before_, path_));
+  return SetMetadata(parent_.get(), before_, path_);
 }
 
 }  // namespace sluice

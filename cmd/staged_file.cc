@@ -6,7 +6,6 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -22,41 +21,38 @@ absl::StatusOr<StagedFile> StagedFile::Create(const std::string& path) {
   }
   const size_t slash = path.rfind('/');
   const std::string parent = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  std::string temporary = absl::StrCat(parent, "/.sluice-XXXXXX");
   StagedFile file;
   file.path_ = path;
-  file.fd_.Reset(mkostemp(&temporary[0], O_CLOEXEC));
-  if (!file.fd_.valid()) return Annotate(ErrnoStatus(errno, "mkostemp", parent), path);
-  file.temporary_ = std::move(temporary);
-  const mode_t mask = umask(0);
-  umask(mask);
-  if (fchmod(file.fd_.get(), 0666 & ~mask) != 0) return ErrnoStatus(errno, "fchmod", path);
+  file.name_ = path.substr(slash == std::string::npos ? 0 : slash + 1);
+  file.parent_.Reset(open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!file.parent_.valid()) return Annotate(ErrnoStatus(errno, "open", parent), path);
+  RemoveAbandoned(file.parent_.get(), nullptr);
+  absl::StatusOr<Staging> staging = StageFile(file.parent_.get());
+  if (!staging.ok()) return Annotate(staging.status(), path);
+  file.staging_ = *std::move(staging);
   return file;
 }
 
-StagedFile::StagedFile(StagedFile&& other) noexcept
-    : path_(std::move(other.path_)),
-      temporary_(std::exchange(other.temporary_, std::string())),
-      fd_(std::move(other.fd_)) {}
-
 StagedFile::~StagedFile() {
-  if (!temporary_.empty()) unlink(temporary_.c_str());
+  if (staging_.fd.valid()) unlinkat(parent_.get(), staging_.name.c_str(), 0);
 }
 
 absl::Status StagedFile::Write(absl::string_view content) {
   while (!content.empty()) {
-    const ssize_t written = write(fd_.get(), content.data(), content.size());
+    const ssize_t written = write(staging_.fd.get(), content.data(), content.size());
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) return ErrnoStatus(errno, "write", path_);
     content.remove_prefix(static_cast<size_t>(written));
   }
-  if (fsync(fd_.get()) != 0) return ErrnoStatus(errno, "fsync", path_);
+  if (fsync(staging_.fd.get()) != 0) return ErrnoStatus(errno, "fsync", path_);
   return absl::OkStatus();
 }
 
 absl::Status StagedFile::Publish() {
-  if (rename(temporary_.c_str(), path_.c_str()) != 0) return ErrnoStatus(errno, "rename", path_);
-  temporary_.clear();
+  if (renameat(parent_.get(), staging_.name.c_str(), parent_.get(), name_.c_str()) != 0) {
+    return ErrnoStatus(errno, "rename", path_);
+  }
+  staging_.fd.Reset();
   return absl::OkStatus();
 }
 

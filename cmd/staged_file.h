@@ -7,17 +7,18 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "base/unique_fd.h"
+#include "cmd/staging.h"
 
 namespace sluice {
 
-// Move-only. One thread at a time. Written as ".sluice-XXXXXX" beside its place and renamed; a file that is there
-// already is replaced. What was not published is removed by the destructor.
+// Move-only. One thread at a time. Written beside its place (staging.h) and renamed; a file that is there already is
+// replaced. What was not published is removed by the destructor, what killed runs left beside it by Create().
 class StagedFile {
  public:
   // Makes sure, before any long work, that the file can be written. Errors name `path`.
   static absl::StatusOr<StagedFile> Create(const std::string& path);
 
-  StagedFile(StagedFile&& other) noexcept;
+  StagedFile(StagedFile&& other) = default;
   StagedFile& operator=(StagedFile&&) = delete;
   ~StagedFile();
 
@@ -29,8 +30,9 @@ class StagedFile {
   StagedFile() = default;
 
   std::string path_;
-  std::string temporary_;  // "" when there is nothing to remove
-  UniqueFd fd_;
+  UniqueFd parent_;
+  std::string name_;  // in parent_
+  Staging staging_;   // no descriptor: nothing to remove
 };
 
 }  // namespace sluice

@@ -19,11 +19,6 @@ namespace {
 constexpr std::chrono::milliseconds kRedraw(100);
 constexpr char kClearLine[] = "\r\x1b[K";
 
-bool IsTerminal(int fd) {
-  const char* kind = std::getenv("TERM");
-  return isatty(fd) == 1 && kind != nullptr && std::strcmp(kind, "dumb") != 0;
-}
-
 int Columns(int fd) {
   winsize size = {};
   return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
@@ -51,15 +46,24 @@ absl::Status PrintResult(absl::string_view text) {
   return absl::OkStatus();
 }
 
-ProgressBar::ProgressBar(int64_t total_bytes) : shown_(IsTerminal(STDERR_FILENO)), total_(total_bytes) {}
+absl::Status PrintJson(const Json& document) {
+  // What comes from outside was UTF-8 when it was parsed; a path on the command line may be anything.
+  return PrintResult(document.dump(2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace) + "\n");
+}
+
+bool StderrIsTerminal() {
+  const char* kind = std::getenv("TERM");
+  return isatty(STDERR_FILENO) == 1 && kind != nullptr && std::strcmp(kind, "dumb") != 0;
+}
+
+ProgressBar::ProgressBar(int64_t total_bytes) : total_(total_bytes) {}
 
 ProgressBar::~ProgressBar() {
-  if (shown_ && drawn_at_ != Clock::time_point()) std::fputs(kClearLine, stderr);
+  if (drawn_at_ != Clock::time_point()) std::fputs(kClearLine, stderr);
 }
 
 void ProgressBar::Add(int64_t bytes) {
   done_ += bytes;
-  if (!shown_) return;
   const Clock::time_point now = Clock::now();
   if (now - drawn_at_ < kRedraw) return;
   drawn_at_ = now;

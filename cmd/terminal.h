@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "registry/json.h"
 
 namespace sluice {
 
@@ -15,9 +16,13 @@ std::string FormatBytes(int64_t bytes);
 
 // The result of a verb, to stdout. Errors: what write gives (a full disk, a closed pipe).
 absl::Status PrintResult(absl::string_view text);
+absl::Status PrintJson(const Json& document);
 
-// How far a long work is, on stderr: a bar that redraws itself on a terminal, nothing at all elsewhere. One thread at a
-// time, which need not be the one that made it.
+// Whether stderr is a terminal that can redraw a line.
+bool StderrIsTerminal();
+
+// How far a long work is: a bar on stderr that redraws itself. One thread at a time, which need not be the one that
+// made it.
 class ProgressBar {
  public:
   // `total_bytes` is what will have been added in the end.
@@ -34,7 +39,6 @@ class ProgressBar {
 
   void Draw(Clock::time_point now) const;
 
-  const bool shown_;
   const int64_t total_;
   const Clock::time_point start_ = Clock::now();
   int64_t done_ = 0;

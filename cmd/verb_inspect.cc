@@ -2,14 +2,15 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
 #include "cmd/image_arguments.h"
+#include "cmd/image_result.h"
 #include "cmd/terminal.h"
-#include "registry/json.h"
 
 namespace sluice {
 namespace {
@@ -19,40 +20,27 @@ struct InspectArguments {
   bool json = false;
 };
 
-Json DescriptorJson(const Descriptor& descriptor) {
-  return {{"mediaType", descriptor.media_type}, {"digest", descriptor.digest.ToString()}, {"size", descriptor.size}};
-}
-
-std::string AsJson(const ResolvedImage& image) {
-  Json layers = Json::array();
+Json AsJson(const ResolvedImage& image) {
+  Json document = ImageJson(image);
+  document["config"] = DescriptorJson(image.config);
+  document["metadata"] = Json::parse(image.image.metadata_json);
+  document["layers"] = Json::array();
   for (const ResolvedLayer& layer : image.layers) {
     Json entry = DescriptorJson(layer.blob);
-    entry["diffID"] = layer.diff_id.ToString();
-    layers.push_back(std::move(entry));
+    entry["diffId"] = layer.diff_id.ToString();
+    document["layers"].push_back(std::move(entry));
   }
-  const Json document = {
-      {"reference", image.reference.ToString()},
-      {"foundIn", image.found_in},
-      {"platform", image.image.platform.ToString()},
-      {"manifest", DescriptorJson(image.manifest)},
-      {"config", DescriptorJson(image.config)},
-      {"layers", std::move(layers)},
-      {"metadata", Json::parse(image.image.metadata_json)},
-  };
-  // What comes from outside was UTF-8 when it was parsed; a path on the command line may be anything.
-  return document.dump(2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace) + "\n";
+  return document;
 }
 
 std::string AsText(const ResolvedImage& image) {
-  int64_t total = 0;
-  for (const ResolvedLayer& layer : image.layers) total += layer.blob.size;
   std::string text =
       absl::StrCat("reference  ", image.reference.ToString(), "\n",                         //
                    "found in   ", image.found_in, "\n",                                     //
                    "platform   ", absl::CHexEscape(image.image.platform.ToString()), "\n",  //
                    "manifest   ", image.manifest.digest.ToString(), "  ", image.manifest.media_type, "\n",
                    "config     ", image.config.digest.ToString(), "  ", absl::CHexEscape(image.config.media_type), "\n",
-                   "layers     ", image.layers.size(), ", ", FormatBytes(total), "\n");
+                   "layers     ", image.layers.size(), ", ", FormatBytes(LayerBytes(image)), "\n");
   for (const ResolvedLayer& layer : image.layers) {
     absl::StrAppendFormat(&text, "  %s  %10s  %s\n", layer.blob.digest.ToString(), FormatBytes(layer.blob.size),
                           absl::CHexEscape(layer.blob.media_type));
@@ -62,8 +50,8 @@ std::string AsText(const ResolvedImage& image) {
 }
 
 absl::Status Inspect(const InspectArguments& arguments, const VerbContext& context) {
-  ASSIGN_OR_RETURN(const OpenedImage opened, OpenImage(arguments.image, context.cancellation));
-  return PrintResult(arguments.json ? AsJson(opened.image) : AsText(opened.image));
+  ASSIGN_OR_RETURN(const OpenedImage opened, OpenImage(arguments.image, context));
+  return arguments.json ? PrintJson(AsJson(opened.image)) : PrintResult(AsText(opened.image));
 }
 
 }  // namespace

@@ -1,21 +1,20 @@
 #include "cmd/verb_pull.h"
 
-#include <unistd.h>
-
 #include <chrono>
-#include <cstdio>
+#include <cstdint>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/types/span.h"
 #include "base/status_macros.h"
 #include "cmd/image_arguments.h"
 #include "cmd/image_pull.h"
+#include "cmd/image_result.h"
+#include "cmd/progress.h"
 #include "cmd/terminal.h"
-#include "registry/json.h"
 #include "snapshotter/service/containerd/connection.h"
 
 namespace sluice {
@@ -28,61 +27,68 @@ struct PullArguments {
   std::string address = "/run/containerd/containerd.sock";
   std::string containerd_namespace = "default";
   std::string snapshotter = "sluice";
+  std::string progress;
   bool json = false;
 };
 
-int64_t CountOf(const std::vector<PulledLayer>& layers, LayerOutcome outcome) {
+// In the words of --json, with the one who has the layer or gave it.
+LayerOrigin OriginOf(const PulledLayer& layer, const PullArguments& arguments) {
+  switch (layer.outcome) {
+    case LayerOutcome::kPresent:
+      return {"present", arguments.address};
+    case LayerOutcome::kProvided:
+      return {"snapshotter", arguments.snapshotter};
+    case LayerOutcome::kUnpacked:
+      break;
+  }
+  return {"containerd", layer.source};
+}
+
+int64_t CountOf(absl::Span<const LayerResult> layers, absl::string_view strategy) {
   int64_t count = 0;
-  for (const PulledLayer& layer : layers) count += layer.outcome == outcome ? 1 : 0;
+  for (const LayerResult& layer : layers) count += layer.origin.strategy == strategy ? 1 : 0;
   return count;
 }
 
-absl::Status PrintJson(const ResolvedImage& image, const std::vector<PulledLayer>& layers, double seconds) {
-  Json summary = {{"reference", image.reference.ToString()},
-                  {"manifest", image.manifest.digest.ToString()},
-                  {"foundIn", image.found_in},
-                  {"layers", Json::array()},
-                  {"seconds", seconds}};
-  for (const PulledLayer& layer : layers) {
-    summary["layers"].push_back({{"digest", layer.blob.digest.ToString()},
-                                 {"size", layer.blob.size},
-                                 {"outcome", std::string(Describe(layer.outcome))},
-                                 {"seconds", layer.seconds}});
-  }
-  return PrintResult(summary.dump(2) + "\n");
+absl::Status PrintSummary(const PullArguments& arguments, const ResolvedImage& image,
+                          absl::Span<const LayerResult> layers, double seconds, const Messages& messages) {
+  const Json result = ResultJson(image, layers, seconds);
+  messages.Event("done", {{"bytes", result["bytes"]}, {"seconds", result["seconds"]}});
+  if (arguments.json) return PrintJson(result);
+  if (arguments.progress == "none") return absl::OkStatus();
+  messages.Line(absl::StrFormat(
+      "%s: %d layers in %.2f s, %d already there, %d from the snapshotter, %d unpacked by containerd (%s from %s)",
+      image.reference.ToString(), layers.size(), seconds, CountOf(layers, "present"), CountOf(layers, "snapshotter"),
+      CountOf(layers, "containerd"), image.manifest.digest.Short(), image.found_in));
+  return absl::OkStatus();
 }
 
-void PrintSummary(const ResolvedImage& image, const std::vector<PulledLayer>& layers, double seconds) {
-  absl::FPrintF(
-      stderr,
-      "%s: %d layers in %.2f s, %d already there, %d from the snapshotter, %d unpacked by containerd (%s from %s)\n",
-      image.reference.ToString(), layers.size(), seconds, CountOf(layers, LayerOutcome::kPresent),
-      CountOf(layers, LayerOutcome::kProvided), CountOf(layers, LayerOutcome::kUnpacked), image.manifest.digest.Short(),
-      image.found_in);
+// What containerd calls an invalid argument is the call, such as a snapshotter it does not know, never the image.
+absl::Status AboutContainerd(const absl::Status& status) {
+  return absl::IsInvalidArgument(status) ? absl::FailedPreconditionError(status.message()) : status;
 }
 
 absl::Status Pull(const PullArguments& arguments, const VerbContext& context) {
   const Clock::time_point start = Clock::now();
-  ASSIGN_OR_RETURN(const OpenedImage opened, OpenImage(arguments.image, context.cancellation));
-  std::vector<PulledLayer> layers;
-  const bool on_terminal = isatty(STDERR_FILENO) == 1 && !arguments.json;
-  const auto on_layer = [&](const PulledLayer& layer) {
-    layers.push_back(layer);
-    if (!on_terminal) return;
-    absl::FPrintF(stderr, "%s %s %s in %.2f s\n", layer.blob.digest.Short(), FormatBytes(layer.blob.size),
-                  Describe(layer.outcome), layer.seconds);
+  ASSIGN_OR_RETURN(const OpenedImage opened, OpenImage(arguments.image, context));
+  std::unique_ptr<Progress> progress = Progress::Create(arguments.progress, opened.image, context.messages);
+  std::vector<LayerResult> layers;
+  const auto on_layer = [&](size_t k, const PulledLayer& layer) {
+    layers.push_back({OriginOf(layer, arguments), layer.seconds});
+    progress->Open(k, layers.back().origin);
+    progress->Add(k, opened.image.layers[k].blob.size);
   };
   const absl::Status pulled =
       PullImage(OpenContainerdChannel(arguments.address), *opened.source, opened.image,
                 {.containerd_namespace = arguments.containerd_namespace, .snapshotter = arguments.snapshotter},
                 context.cancellation, on_layer);
+  progress.reset();
   if (!pulled.ok()) {
-    return Annotate(pulled, absl::StrCat(opened.image.reference.ToString(), ": into ", arguments.address));
+    return Annotate(AboutContainerd(pulled),
+                    absl::StrCat(opened.image.reference.ToString(), ": into ", arguments.address));
   }
-  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  if (arguments.json) return PrintJson(opened.image, layers, seconds);
-  PrintSummary(opened.image, layers, seconds);
-  return absl::OkStatus();
+  return PrintSummary(arguments, opened.image, layers, std::chrono::duration<double>(Clock::now() - start).count(),
+                      context.messages);
 }
 
 }  // namespace
@@ -102,7 +108,8 @@ void AddPullVerb(CLI::App& app, VerbRun& run) {
       ->capture_default_str();
   verb->add_option("--snapshotter", arguments->snapshotter, "the snapshotter's name in containerd's configuration")
       ->capture_default_str();
-  verb->add_flag("--json", arguments->json, "the result as JSON, on stdout");
+  AddProgressOption(*verb, arguments->progress);
+  verb->add_flag("--json", arguments->json, "on success print one JSON object to stdout");
   verb->callback(
       [arguments, &run] { run = [arguments](const VerbContext& context) { return Pull(*arguments, context); }; });
 }

@@ -263,7 +263,9 @@ TEST_F(ImageSourceTest, ALayerComesFromTheNearestPlace) {
   const Reference reference = ParseReference(registry.host() + "/app:1").value();
   const ImageSource source({Layout()}, Client());
   ASSERT_OK_AND_ASSIGN(const ResolvedImage image, source.Resolve(reference, std::nullopt, nullptr));
-  EXPECT_OK(source.OpenLayer(reference, image.layers[0].blob, nullptr));
+  ASSERT_OK_AND_ASSIGN(const OpenedLayer stored, source.OpenLayer(reference, image.layers[0].blob, nullptr));
+  EXPECT_EQ(stored.origin.strategy, "layout");
+  EXPECT_EQ(stored.origin.source, dir_.path());
   EXPECT_EQ(source.PlaceOf(reference, image.layers[0].blob), layout_.BlobPath(built.layers[0].digest));
   EXPECT_TRUE(registry.requests().empty());
 
@@ -273,7 +275,9 @@ TEST_F(ImageSourceTest, ALayerComesFromTheNearestPlace) {
               StatusIs(absl::StatusCode::kNotFound, "then asked the registry"));
   registry.Put(absl::StrCat("app/blobs/", built.layers[0].digest.ToString()),
                std::string(static_cast<size_t>(image.layers[0].blob.size), 'x'));
-  EXPECT_OK(source.OpenLayer(reference, image.layers[0].blob, nullptr));
+  ASSERT_OK_AND_ASSIGN(const OpenedLayer streamed, source.OpenLayer(reference, image.layers[0].blob, nullptr));
+  EXPECT_EQ(streamed.origin.strategy, "stream");
+  EXPECT_EQ(streamed.origin.source, registry.host());
   EXPECT_THAT(Offline().OpenLayer(reference, image.layers[0].blob, nullptr),
               StatusIs(absl::StatusCode::kNotFound, built.layers[0].digest.Hex()));
 }

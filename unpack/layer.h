@@ -52,6 +52,7 @@ struct UnpackedLayer {
   Digest diff_id;
   int64_t tar_bytes = 0;  // uncompressed stream, trailing bytes included
   int64_t entries = 0;
+  double seconds = 0;  // from opening the blob to its last entry written; layers of one tree overlap
   // As containerd counts usage (continuity fs.DiskUsage): allocated bytes and distinct inodes of the layer's own
   // directory. Overlay form only.
   int64_t usage_bytes = 0;

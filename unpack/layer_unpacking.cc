@@ -1,5 +1,7 @@
 #include "unpack/layer_unpacking.h"
 
+#include <chrono>
+
 #include "base/status_macros.h"
 #include "unpack/layer_stream.h"
 #include "unpack/layer_writer.h"
@@ -11,6 +13,7 @@ LayerUnpacking::LayerUnpacking(int root_fd, const UnpackOptions& options, Interr
     : options_(options), interruption_(interruption), tree_(root_fd, options.limits) {}
 
 absl::Status LayerUnpacking::Stream(const LayerSource& source) {
+  const auto start = std::chrono::steady_clock::now();
   LayerStream stream(source, options_, interruption_);
   TarReader tar([&stream] { return stream.Next(); }, options_.limits.max_special_header_bytes);
   LayerWriter writer(tree_, options_.limits);
@@ -24,6 +27,7 @@ absl::Status LayerUnpacking::Stream(const LayerSource& source) {
   result_.entries = writer.entries();
   result_.self_contained = tree_.pending().IsSettled() && tree_.links().empty();
   root_metadata_ = writer.root_metadata();
+  result_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return absl::OkStatus();
 }
 
