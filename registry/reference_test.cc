@@ -99,6 +99,22 @@ TEST(ReferenceTest, RefusesTheRest) {
   }
 }
 
+// Whoever makes a path of them relies on this.
+TEST(ReferenceTest, RepositoriesAndTagsAreTamePaths) {
+  for (const char* text : {"a", "a/b/c", "a__b", "a.b-c/d_e"}) EXPECT_TRUE(IsRepository(text)) << text;
+  for (const std::string& text :
+       {std::string(), std::string("."), std::string(".."), std::string("a/../b"), std::string("a/"), std::string("/a"),
+        std::string("a//b"), std::string(".a"), std::string("a/_b"), std::string("A"), std::string("a\0b", 3),
+        std::string(256, 'a')}) {
+    EXPECT_FALSE(IsRepository(text)) << text;
+  }
+  for (const char* text : {"1", "_1", "V1.0-rc", "latest"}) EXPECT_TRUE(IsTag(text)) << text;
+  for (const std::string& text : {std::string(), std::string("."), std::string(".."), std::string("a/b"),
+                                  std::string("a\0b", 3), std::string(129, 'a')}) {
+    EXPECT_FALSE(IsTag(text)) << text;
+  }
+}
+
 TEST(ReferenceTest, SaysWhatIsWrong) {
   EXPECT_EQ(ParseReference("example.com/App").status().message(),
             "reference \"example.com/App\": the repository must be in lower case");

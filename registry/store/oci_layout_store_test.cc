@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -209,30 +208,6 @@ TEST_F(OciLayoutStoreTest, ALayoutThatIsNotThereYetIsAMiss) {
   OciLayoutBuilder later(dir_.MakeDirectory("later"));
   const BuiltImage image = later.AddImage(OneFile("a"), "1");
   EXPECT_EQ(Resolved(*store, "example.com/app:1"), image.manifest);
-}
-
-TEST_F(OciLayoutStoreTest, ATornIndexIsReadAgain) {
-  const BuiltImage image = layout_.AddImage(OneFile("a"), "1");
-  std::ifstream file(layout_.IndexPath());
-  const std::string whole((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  Overwrite(layout_.IndexPath(), whole.substr(0, whole.size() / 2));
-  std::thread writer([&] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    Overwrite(layout_.IndexPath(), whole);
-  });
-  EXPECT_EQ(Resolved(*OwningAll(), "app:1"), image.manifest);
-  writer.join();
-}
-
-TEST_F(OciLayoutStoreTest, ATornManifestIsReadAgain) {
-  const BuiltImage image = layout_.AddImage(OneFile("a"), "1");
-  Overwrite(layout_.BlobPath(image.manifest), image.manifest_json.substr(0, 10));
-  std::thread writer([&] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    Overwrite(layout_.BlobPath(image.manifest), image.manifest_json);
-  });
-  EXPECT_EQ(OwningAll()->ReadDocument(image.manifest, kMaxManifestBytes, {}).value(), image.manifest_json);
-  writer.join();
 }
 
 TEST_F(OciLayoutStoreTest, AnIndexThatStaysTornIsAMiss) {

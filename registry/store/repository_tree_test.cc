@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <ctime>
 #include <filesystem>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -28,7 +30,7 @@ class RepositoryTreeTest : public ::testing::Test {
     ASSERT_EQ(utimensat(AT_FDCWD, dir_.At(name).c_str(), times, 0), 0);
   }
 
-  TempDir dir_;
+  TempDir dir_{TempDir::Place::kMemory};
   const RepositoryTree tree_{dir_.path()};
 };
 
@@ -82,7 +84,7 @@ TEST_F(RepositoryTreeTest, WhatHasNotChangedIsNotListedAgain) {
 }
 
 // Two changes within one tick of the clock have one time stamp.
-TEST_F(RepositoryTreeTest, AFreshTimeStampIsNotRelied) {
+TEST_F(RepositoryTreeTest, AFreshTimeStampIsNotReliedOn) {
   const time_t now = time(nullptr);
   Make("team/a");
   SetMtime("team", now);
@@ -90,6 +92,23 @@ TEST_F(RepositoryTreeTest, AFreshTimeStampIsNotRelied) {
   Make("team/b");
   SetMtime("team", now);
   EXPECT_THAT(tree_.List(), ElementsAre("team/a", "team/b"));
+}
+
+TEST_F(RepositoryTreeTest, ManyAskAtOnce) {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([this] {
+      size_t before = 0;
+      for (int k = 0; k < 50; ++k) {
+        const size_t count = tree_.List().size();
+        EXPECT_GE(count, before);
+        before = count;
+      }
+    });
+  }
+  for (int i = 0; i < 50; ++i) Make(absl::StrCat("a", i, "/b"));
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(tree_.List().size(), 50u);
 }
 
 TEST_F(RepositoryTreeTest, TheWalkIsBounded) {

@@ -73,6 +73,17 @@ class TornFile {
   std::thread writer_;
 };
 
+// Whether `ask`, which finds the file torn at first, gets its answer all the same. A reader waits for 85 ms only, so on
+// a busy machine the writer may be too late: some tries are given to it.
+template <typename Ask>
+bool IsReadAgain(const std::string& path, const std::string& torn, const Ask& ask) {
+  for (int tries = 0; tries < 20; ++tries) {
+    const TornFile file(path, torn);
+    if (ask()) return true;
+  }
+  return false;
+}
+
 class StoreSuite : public ::testing::TestWithParam<const char*> {
  protected:
   static Reference Ref(const std::string& repository, const std::string& tag, const std::string& host = kHost) {

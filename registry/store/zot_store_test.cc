@@ -74,6 +74,8 @@ TEST_P(ZotStoreTest, WhatIsBeingUploadedIsNotThere) {
     fs::copy_file(tree_->BlobPath("app", layer), absl::StrCat(blobs, "/", layer.Hex()));
   }
   ASSERT_EQ(unlink(tree_->BlobPath("app", layer).c_str()), 0);
+  fs::copy_file(tree_->TagPath("app", "1"), tree_->path() + "/.sync/app/index.json");
+  EXPECT_THAT(store_->Resolve(Ref(".sync/app", "1")), StatusIs(absl::StatusCode::kNotFound));
   for (const std::vector<Endpoint>& origins : {From("app"), From("app/.uploads"), From("_trivy"), From(".sync/app")}) {
     EXPECT_THAT(store_->OpenBlob(layer, std::nullopt, origins), StatusIs(absl::StatusCode::kNotFound));
   }
