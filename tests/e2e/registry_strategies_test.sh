@@ -70,7 +70,10 @@ fresh() {
 pull_by() { # CLIENT REFERENCE
   case $1 in
     plain_pull) "$plain_pull" "$node/containerd.sock" "$CONTAINERD_NAMESPACE" sluice "$2" "$hosts_dir" ;;
-    sluicectl) REF=$2 sluice_pull --hosts-dir "$hosts_dir" ;;
+    sluicectl)
+      "$SLUICECTL" pull "$2" --address "$node/containerd.sock" --namespace "$CONTAINERD_NAMESPACE" --no-cache \
+        --hosts-dir "$hosts_dir"
+      ;;
   esac
 }
 
