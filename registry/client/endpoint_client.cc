@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "registry/client/http_obstacle.h"
 #include "registry/client/retry_policy.h"
 
 namespace sluice {

@@ -21,7 +21,9 @@ absl::Status Joined(const std::vector<absl::Status>& failures) {
     if (!IsTransient(failure)) continue;
     retry_after = std::min(retry_after.value_or(RetryAfterOf(failure)), RetryAfterOf(failure));
   }
-  const absl::Status joined(failures.back().code(), text);
+  absl::Status joined(failures.back().code(), text);
+  failures.back().ForEachPayload(
+      [&joined](absl::string_view url, const absl::Cord& payload) { joined.SetPayload(url, payload); });
   return retry_after.has_value() ? MarkTransient(joined, retry_after) : joined;
 }
 

@@ -84,19 +84,22 @@ std::vector<FaultCase> BreakCases() {
                   "peer (attempt 6, the last)"},
       {.name = "stalls before the head",
        .registry = {kBlob.CutHead(0, Ending::kHang)},
+       .stalls = true,
        .requests = "R1",
        .bytes = 0,
-       .outcome = "UNAVAILABLE: GET http://{R}{blob}: no answer for 200 ms"},
+       .outcome = "UNAVAILABLE: GET http://{R}{blob}: no answer for 500 ms"},
       {.name = "stalls in the middle",
        .registry = {kBlob.Cut(50'000, Ending::kHang), kBlob},
+       .stalls = true,
        .requests = "R1 | R2 50000-99999",
        .waits = "0.25"},
       {.name = "stalls in the middle, and again",
        .registry = {kBlob.Cut(50'000, Ending::kHang), kBlob.CutHead(0, Ending::kHang)},
+       .stalls = true,
        .requests = "R1 | R2 50000-99999",
        .waits = "0.25",
        .bytes = 50'000,
-       .outcome = "UNAVAILABLE: after 50000 of 100000 bytes: GET http://{R}{blob}: no answer for 200 ms"},
+       .outcome = "UNAVAILABLE: after 50000 of 100000 bytes: GET http://{R}{blob}: no answer for 500 ms"},
   };
 }
 
@@ -492,10 +495,11 @@ std::vector<FaultCase> BodyCases() {
        .waits = "0.25"},
       {.name = "byte by byte",
        .registry = {kBlob.Dripping(std::chrono::milliseconds(20))},
+       .stalls = true,
        .requests = "R1 | R2 *",
        .waits = "0.25",
        .bytes = std::nullopt,
-       .outcome = "UNAVAILABLE: after * of 100000 bytes: GET http://{R}{blob}: only * bytes in 200 ms"},
+       .outcome = "UNAVAILABLE: after * of 100000 bytes: GET http://{R}{blob}: only * bytes in 500 ms"},
   };
 }
 

@@ -25,6 +25,7 @@ struct FaultCase {
   bool size_known = true;
   int64_t offset = 0;
   // How.
+  bool stalls = false;       // half a second without an answer is a stall
   bool tls = false;          // the registry speaks TLS
   bool credentials = false;  // there are some for the registry
   bool allow_plain = true;   // it is in plain_http_credentials

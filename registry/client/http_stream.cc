@@ -14,6 +14,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "registry/client/http_obstacle.h"
 #include "registry/ip_address.h"
 
 namespace sluice {
@@ -26,7 +27,6 @@ constexpr int kPollMilliseconds = 50;
 constexpr long kReceiveBuffer = 256 * 1024;
 constexpr size_t kMinProgressBytes = 4096;
 constexpr long kMaxConnectionsKept = 4;
-constexpr char kObstaclePayload[] = "sluice.http.obstacle";
 
 struct FreeUrl {
   void operator()(CURLU* url) const { curl_url_cleanup(url); }
@@ -92,13 +92,6 @@ HttpObstacle ObstacleFor(CURLcode code, const std::string& scheme, bool has_answ
   }
 }
 
-absl::Status UnavailableBy(HttpObstacle obstacle, absl::string_view text) {
-  absl::Status status = absl::UnavailableError(text);
-  const auto payload = static_cast<char>(obstacle);
-  status.SetPayload(kObstaclePayload, absl::Cord(absl::string_view(&payload, 1)));
-  return status;
-}
-
 // A multi handle, for the sake of the connections that it keeps.
 struct CurlConnections : ConnectionPool::Connections {
   ~CurlConnections() override { curl_multi_cleanup(multi); }
@@ -162,6 +155,8 @@ class CurlStream : public HttpStream {
   Rest Drain(size_t max_bytes, milliseconds patience) override {
     const Clock::time_point deadline = Clock::now() + patience;
     size_t dropped = overflow_.size() - overflow_used_;
+    overflow_.clear();
+    overflow_used_ = 0;
     std::array<char, 16 * 1024> buffer;
     while (!done_ && dropped <= max_bytes) {
       StartReading(absl::MakeSpan(buffer));
@@ -242,9 +237,9 @@ class CurlStream : public HttpStream {
     if (done_ || filled_ > 0 || (head_complete_ && target_.empty())) return absl::OkStatus();
     if (waited_ > request_.stall_timeout) {
       const int64_t timeout = std::chrono::duration_cast<milliseconds>(request_.stall_timeout).count();
-      return UnavailableBy(HttpObstacle::kStalled,
-                           progress_bytes_ == 0 ? absl::StrCat("no answer for ", timeout, " ms")
-                                                : absl::StrCat("only ", progress_bytes_, " bytes in ", timeout, " ms"));
+      return NetworkError(HttpObstacle::kStalled,
+                          progress_bytes_ == 0 ? absl::StrCat("no answer for ", timeout, " ms")
+                                               : absl::StrCat("only ", progress_bytes_, " bytes in ", timeout, " ms"));
     }
     const Clock::time_point start = Clock::now();
     curl_multi_poll(multi_, nullptr, 0, kPollMilliseconds, nullptr);
@@ -265,11 +260,11 @@ class CurlStream : public HttpStream {
     std::string text(absl::StripAsciiWhitespace(error_text_.data()));
     if (text.empty()) text = curl_easy_strerror(result_);
     // libcurl doesn't mind.
-    if (result_ == CURLE_OK) return UnavailableBy(HttpObstacle::kInterrupted, "the answer ends within its head");
+    if (result_ == CURLE_OK) return NetworkError(HttpObstacle::kInterrupted, "the answer ends within its head");
     long os_error = 0;
     curl_easy_getinfo(easy_, CURLINFO_OS_ERRNO, &os_error);
     if (result_ == CURLE_COULDNT_CONNECT && os_error != 0) text = std::strerror(static_cast<int>(os_error));
-    return UnavailableBy(ObstacleFor(result_, request_.url.scheme, has_answered_), text);
+    return NetworkError(ObstacleFor(result_, request_.url.scheme, has_answered_), text);
   }
 
   void StartReading(absl::Span<char> buffer) {
@@ -380,14 +375,6 @@ absl::StatusOr<Url> ResolveUrl(const Url& base, absl::string_view location) {
   if (handle != nullptr) curl_url_set(handle.get(), CURLUPART_URL, base.text.c_str(), 0);
   return ParseInto(std::move(handle), location);
 }
-
-HttpObstacle ObstacleOf(const absl::Status& status) {
-  const absl::optional<absl::Cord> payload = status.GetPayload(kObstaclePayload);
-  if (!payload.has_value() || payload->empty()) return HttpObstacle::kOther;
-  return static_cast<HttpObstacle>((*payload)[0]);
-}
-
-bool IsNetworkError(const absl::Status& status) { return status.GetPayload(kObstaclePayload).has_value(); }
 
 absl::StatusOr<std::unique_ptr<HttpStream>> HttpStream::Open(const HttpRequest& request,
                                                              const std::shared_ptr<ConnectionPool>& pool,

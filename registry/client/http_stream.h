@@ -57,27 +57,13 @@ struct HttpRequest {
   std::chrono::milliseconds stall_timeout = std::chrono::seconds(30);  // with no answer, or almost none
 };
 
-// What stood in the way, where that decides what to try next.
-enum class HttpObstacle {
-  kOther,
-  kRefused,      // nobody listens
-  kNotTls,       // an answer to https that is no TLS
-  kNotHttp,      // an answer to http that is no HTTP
-  kNoAnswer,     // closed or reset before the first byte of an answer
-  kInterrupted,  // the same in the middle of it
-  kStalled,
-};
-HttpObstacle ObstacleOf(const absl::Status& status);
-// Is it an error of the network: no answer came, or not the whole of it?
-bool IsNetworkError(const absl::Status& status);
-
 // One thread at a time. Redirects are not followed, encodings neither asked for nor undone. The cloud metadata
 // addresses are refused when they are about to be connected to, whatever name led there.
 class HttpStream : public ByteReader {
  public:
   // Sends the request and waits for the head of the answer, of any status. `cancellation` is borrowed for the life of
   // the stream, may be null and is looked at every 50 ms.
-  // Errors, naming the URL: Unavailable (see ObstacleOf) network, TLS, stall; PermissionDenied a forbidden address;
+  // Errors, naming the URL: Unavailable (see HttpObstacle) network, TLS, stall; PermissionDenied a forbidden address;
   // Cancelled. A stall is fewer than 4 KiB in `stall_timeout` of waiting. Those of Read are the same, without the URL.
   static absl::StatusOr<std::unique_ptr<HttpStream>> Open(const HttpRequest& request,
                                                           const std::shared_ptr<ConnectionPool>& pool,

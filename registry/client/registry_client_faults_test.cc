@@ -63,7 +63,7 @@ class FaultRun {
 
   Row Run() {
     RegistryClientOptions options;
-    options.stall_timeout = std::chrono::milliseconds(200);
+    if (fault_.stalls) options.stall_timeout = std::chrono::milliseconds(500);
     options.clock = clock_;
     if (fault_.credentials) options.credentials = std::make_shared<OneLogin>();
     if (fault_.allow_plain) options.plain_http_credentials = {"127.0.0.1"};

@@ -58,7 +58,6 @@ class HostsTest : public ::testing::Test {
   RegistryClientOptions Options() {
     RegistryClientOptions options;
     options.clock = clock_;
-    options.stall_timeout = std::chrono::milliseconds(300);
     options.hosts_dir = dir_.path();
     return options;
   }

@@ -75,7 +75,6 @@ class SecretsTest : public ::testing::Test {
   absl::Status Fetch(const Credentials& credentials) {
     RegistryClientOptions options;
     options.clock = std::make_shared<FakeRetryClock>();
-    options.stall_timeout = std::chrono::milliseconds(300);
     options.hosts_dir = dir_.At("certs.d");
     options.credentials = std::make_shared<FixedCredentials>(credentials);
     const RegistryClient client(LocalityRules::Create({}).value(), options);

@@ -8,7 +8,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "registry/client/http_stream.h"
+#include "registry/client/http_obstacle.h"
 
 namespace sluice {
 namespace {
