@@ -18,6 +18,7 @@
 namespace sluice {
 namespace {
 
+using ::sluice::testing::Gives;
 using ::sluice::testing::MakeBlob;
 using ::sluice::testing::Origin;
 using ::sluice::testing::ReadFile;
@@ -94,7 +95,7 @@ TEST_P(BlobCacheHostileTest, AtTheBlob) {
   EXPECT_THAT(cache_->ReadDocument(origin_.digest(), 1 << 20), StatusIs(absl::StatusCode::kNotFound));
   EXPECT_THAT(cache_->List().value(), IsEmpty());
   EXPECT_EQ(cache_->Prune(0).value(), 0);
-  EXPECT_EQ(ReadToEnd(*Download(origin_)).value(), origin_.content());
+  EXPECT_THAT(ReadToEnd(*Download(origin_)), Gives(origin_.content()));
   // Only a directory cannot be replaced: then the blob is not kept.
   EXPECT_EQ(cache_->Contains(origin_.digest(), origin_.size()), !IsDirectory());
   EXPECT_THAT(NamesIn(path_ + "/ingest"), IsEmpty());
@@ -111,7 +112,7 @@ TEST_P(BlobCacheHostileTest, AtTheIngest) {
   SetTrap(IngestPath(origin_.digest()));
   EXPECT_THAT(cache_->List().value(), IsEmpty());
   EXPECT_EQ(cache_->Prune(0).value(), 0);
-  EXPECT_EQ(ReadToEnd(*Download(origin_)).value(), origin_.content());
+  EXPECT_THAT(ReadToEnd(*Download(origin_)), Gives(origin_.content()));
   EXPECT_THAT(origin_.fetches(), ::testing::ElementsAre(0));
   EXPECT_EQ(cache_->Contains(origin_.digest(), origin_.size()), !IsDirectory());
 }
@@ -135,7 +136,7 @@ TEST_P(BlobCacheHostileTest, AtTheLock) {
   EXPECT_THAT(BlobCache::Open(path_, {}), StatusIs(absl::StatusCode::kFailedPrecondition, path_ + "/lock"));
   EXPECT_THAT(cache_->Prune(0), StatusIs(absl::StatusCode::kFailedPrecondition, path_ + "/lock"));
   EXPECT_THAT(cache_->NameImage("a", {}), StatusIs(absl::StatusCode::kFailedPrecondition, path_ + "/lock"));
-  EXPECT_EQ(ReadToEnd(*Download(origin_)).value(), origin_.content());
+  EXPECT_THAT(ReadToEnd(*Download(origin_)), Gives(origin_.content()));
 }
 
 TEST_P(BlobCacheHostileTest, AtTheLayout) {

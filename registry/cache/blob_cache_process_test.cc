@@ -26,6 +26,7 @@
 namespace sluice {
 namespace {
 
+using ::sluice::testing::Gives;
 using ::sluice::testing::MakeBlob;
 using ::sluice::testing::Origin;
 using ::sluice::testing::ReadBytes;
@@ -118,9 +119,9 @@ TEST_F(BlobCacheProcessTest, OneDownloadsForAll) {
   downloader.Await("stopped");
   Client follower(DownloadArguments(-1));
   const std::unique_ptr<ByteReader> here = Download(origin_);
-  EXPECT_EQ(ReadBytes(*here, kSize / 2).value(), origin_.content().substr(0, kSize / 2));
+  EXPECT_THAT(ReadBytes(*here, kSize / 2), Gives(origin_.content().substr(0, kSize / 2)));
   downloader.CloseInput();
-  EXPECT_EQ(ReadToEnd(*here).value(), origin_.content().substr(kSize / 2));
+  EXPECT_THAT(ReadToEnd(*here), Gives(origin_.content().substr(kSize / 2)));
   EXPECT_EQ(downloader.Wait(), 0);
   EXPECT_EQ(downloader.said(), "fetched 0\nstopped\nok\n");
   EXPECT_EQ(follower.Wait(), 0);
@@ -143,9 +144,9 @@ TEST_F(BlobCacheProcessTest, AFollowerIsThereAlreadyWhenTheDownloaderIsKilled) {
   Client downloader(DownloadArguments(kSize / 2));
   downloader.Await("stopped");
   const std::unique_ptr<ByteReader> follower = Download(origin_);
-  EXPECT_EQ(ReadBytes(*follower, kSize / 2).value(), origin_.content().substr(0, kSize / 2));
+  EXPECT_THAT(ReadBytes(*follower, kSize / 2), Gives(origin_.content().substr(0, kSize / 2)));
   std::thread killer([&] { downloader.Kill(); });
-  EXPECT_EQ(ReadToEnd(*follower).value(), origin_.content().substr(kSize / 2));
+  EXPECT_THAT(ReadToEnd(*follower), Gives(origin_.content().substr(kSize / 2)));
   killer.join();
   EXPECT_THAT(origin_.fetches(), ::testing::ElementsAre(kSize / 2));
   EXPECT_TRUE(cache_->Contains(origin_.digest(), kSize));
@@ -238,7 +239,7 @@ TEST_F(BlobCacheProcessTest, WheneverTheyAreKilledTheCacheIsValid) {
   ExpectAllBlobsIntact();
   for (uint64_t seed = 0; seed < 8; ++seed) {
     Origin origin(MakeBlob(seed, kBlobSize));
-    EXPECT_EQ(ReadToEnd(*Download(origin)).value(), origin.content());
+    EXPECT_THAT(ReadToEnd(*Download(origin)), Gives(origin.content()));
     EXPECT_TRUE(cache_->Contains(origin.digest(), origin.size()));
   }
   ExpectAllBlobsIntact();

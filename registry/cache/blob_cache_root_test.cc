@@ -22,6 +22,7 @@
 namespace sluice {
 namespace {
 
+using ::sluice::testing::Gives;
 using ::sluice::testing::MakeBlob;
 using ::sluice::testing::Origin;
 using ::sluice::testing::ReadBytes;
@@ -50,7 +51,7 @@ class SmallDiskTest : public ::testing::Test {
   void Open(const BlobCacheOptions& options) { cache_ = BlobCache::Open(path_, options).value(); }
   void Get(Origin& origin) {
     auto reader = cache_->OpenOrFetch(origin.digest(), origin.size(), origin.Fetch(), nullptr).value();
-    EXPECT_EQ(ReadToEnd(*reader).value(), origin.content());
+    EXPECT_THAT(ReadToEnd(*reader), Gives(origin.content()));
   }
   bool Has(const Origin& origin) const { return cache_->Contains(origin.digest(), origin.size()); }
   // Everything else that is on the disk: all that is left but `bytes`.
@@ -110,11 +111,11 @@ TEST_F(SmallDiskTest, ADiskThatFillsUpMeanwhileIsReadPast) {
   EXPECT_OK(ReadBytes(*reader, 1000));
   // What the download reserved is its own.
   FillUpTo(0);
-  EXPECT_EQ(ReadToEnd(*reader).value(), first_.content().substr(1000));
+  EXPECT_THAT(ReadToEnd(*reader), Gives(first_.content().substr(1000)));
   EXPECT_TRUE(Has(first_));
   // One that reserved nothing, because its process died before it could.
   reader = cache_->OpenOrFetch(second_.digest(), second_.size(), second_.Fetch(), nullptr).value();
-  EXPECT_EQ(ReadToEnd(*reader).value(), second_.content());
+  EXPECT_THAT(ReadToEnd(*reader), Gives(second_.content()));
 }
 
 TEST_F(SmallDiskTest, LeavesWhatItIsToldTo) {
@@ -192,7 +193,7 @@ TEST(OrdinaryUserTest, HasACacheLikeRoot) {
     const auto cache = BlobCache::Open(path, {.max_bytes = 2 * kBlob}).value();
     for (int i = 0; i < 2; ++i) {
       const auto reader = cache->OpenOrFetch(origin.digest(), origin.size(), origin.Fetch(), nullptr).value();
-      EXPECT_EQ(ReadToEnd(*reader).value(), origin.content());
+      EXPECT_THAT(ReadToEnd(*reader), Gives(origin.content()));
     }
     EXPECT_THAT(origin.fetches(), ::testing::ElementsAre(0, kBlob / 2));
     EXPECT_OK(cache->WriteDocument(Digest::Of("x"), "x"));
@@ -216,7 +217,7 @@ TEST(OrdinaryUserTest, ReadsPastWhatIsNotHis) {
   AsNobody([&] {
     const auto cache = BlobCache::Open(path, {.max_bytes = kEndless}).value();
     const auto reader = cache->OpenOrFetch(origin.digest(), origin.size(), origin.Fetch(), nullptr).value();
-    EXPECT_EQ(ReadToEnd(*reader).value(), origin.content());
+    EXPECT_THAT(ReadToEnd(*reader), Gives(origin.content()));
     EXPECT_FALSE(cache->Contains(origin.digest(), origin.size()));
   });
   EXPECT_EQ(ReadFile(path + "/ingest/" + origin.digest().Hex()).size(), 1000u);

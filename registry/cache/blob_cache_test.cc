@@ -16,6 +16,7 @@
 namespace sluice {
 namespace {
 
+using ::sluice::testing::Gives;
 using ::sluice::testing::MakeBlob;
 using ::sluice::testing::Origin;
 using ::sluice::testing::ReadBytes;
@@ -50,16 +51,16 @@ TEST_F(BlobCacheTest, FetchesWhatIsMissingAndKeepsIt) {
   EXPECT_FALSE(cache_->Contains(origin.digest(), origin.size()));
   EXPECT_THAT(cache_->OpenBlob(origin.digest(), std::nullopt), StatusIs(absl::StatusCode::kNotFound, path_));
 
-  EXPECT_EQ(ReadToEnd(*Download(origin)).value(), origin.content());
+  EXPECT_THAT(ReadToEnd(*Download(origin)), Gives(origin.content()));
   EXPECT_TRUE(cache_->Contains(origin.digest(), origin.size()));
   EXPECT_TRUE(cache_->Contains(origin.digest(), std::nullopt));
   EXPECT_FALSE(cache_->Contains(origin.digest(), origin.size() - 1));
   EXPECT_EQ(ModeOf(BlobPath(origin.digest())), 0444u);
   EXPECT_THAT(NamesIn(path_ + "/ingest"), IsEmpty());
 
-  EXPECT_EQ(ReadToEnd(*Download(origin)).value(), origin.content());
+  EXPECT_THAT(ReadToEnd(*Download(origin)), Gives(origin.content()));
   ASSERT_OK_AND_ASSIGN(const std::unique_ptr<ByteReader> again, cache_->OpenBlob(origin.digest(), origin.size()));
-  EXPECT_EQ(ReadToEnd(*again).value(), origin.content());
+  EXPECT_THAT(ReadToEnd(*again), Gives(origin.content()));
   EXPECT_THAT(origin.fetches(), ElementsAre(0));
   EXPECT_EQ(origin.bytes(), origin.size());
 }
@@ -67,14 +68,14 @@ TEST_F(BlobCacheTest, FetchesWhatIsMissingAndKeepsIt) {
 TEST_F(BlobCacheTest, ReadsInPiecesOfAnySize) {
   for (const size_t piece : {1u, 7u, 999u, 1000u, 1001u}) {
     Origin origin(MakeBlob(piece, 1000));
-    EXPECT_EQ(ReadToEnd(*Download(origin), piece).value(), origin.content());
+    EXPECT_THAT(ReadToEnd(*Download(origin), piece), Gives(origin.content()));
     EXPECT_TRUE(cache_->Contains(origin.digest(), 1000));
   }
 }
 
 TEST_F(BlobCacheTest, AnEmptyBlobIsABlob) {
   Origin origin("");
-  EXPECT_EQ(ReadToEnd(*Download(origin)).value(), "");
+  EXPECT_THAT(ReadToEnd(*Download(origin)), Gives(""));
   EXPECT_TRUE(cache_->Contains(origin.digest(), 0));
   EXPECT_THAT(origin.fetches(), IsEmpty());
   EXPECT_THAT(ReadToEnd(*cache_->OpenOrFetch(Digest::Of("x"), 0, origin.Fetch(), nullptr).value()),
@@ -86,19 +87,19 @@ TEST_F(BlobCacheTest, AnEmptyBlobIsABlob) {
 TEST_F(BlobCacheTest, IsInPlaceBeforeItsLastByteIsHandedOn) {
   Origin origin(MakeBlob(1, 1000));
   const std::unique_ptr<ByteReader> reader = Download(origin);
-  EXPECT_EQ(ReadBytes(*reader, 999).value(), origin.content().substr(0, 999));
+  EXPECT_THAT(ReadBytes(*reader, 999), Gives(origin.content().substr(0, 999)));
   EXPECT_FALSE(cache_->Contains(origin.digest(), 1000));
   EXPECT_EQ(ReadFile(IngestPath(origin.digest())), origin.content().substr(0, 999));
-  EXPECT_EQ(ReadBytes(*reader, 1).value(), origin.content().substr(999));
+  EXPECT_THAT(ReadBytes(*reader, 1), Gives(origin.content().substr(999)));
   EXPECT_TRUE(cache_->Contains(origin.digest(), 1000));
 }
 
 TEST_F(BlobCacheTest, AReaderOutlivesTheCache) {
   Origin origin(MakeBlob(1, 1000));
   const std::unique_ptr<ByteReader> reader = Download(origin);
-  EXPECT_EQ(ReadBytes(*reader, 100).value(), origin.content().substr(0, 100));
+  EXPECT_THAT(ReadBytes(*reader, 100), Gives(origin.content().substr(0, 100)));
   cache_.reset();
-  EXPECT_EQ(ReadToEnd(*reader).value(), origin.content().substr(100));
+  EXPECT_THAT(ReadToEnd(*reader), Gives(origin.content().substr(100)));
   EXPECT_TRUE(Open()->Contains(origin.digest(), 1000));
 }
 
@@ -106,12 +107,12 @@ TEST_F(BlobCacheTest, ADroppedBlobIsFetchedAgainAndHurtsNoReader) {
   Origin origin(MakeBlob(1, 100'000));
   ASSERT_OK(ReadToEnd(*Download(origin)));
   const std::unique_ptr<ByteReader> reader = Download(origin);
-  EXPECT_EQ(ReadBytes(*reader, 10).value(), origin.content().substr(0, 10));
+  EXPECT_THAT(ReadBytes(*reader, 10), Gives(origin.content().substr(0, 10)));
   EXPECT_OK(cache_->Drop(origin.digest()));
   EXPECT_FALSE(cache_->Contains(origin.digest(), origin.size()));
-  EXPECT_EQ(ReadToEnd(*reader).value(), origin.content().substr(10));
+  EXPECT_THAT(ReadToEnd(*reader), Gives(origin.content().substr(10)));
 
-  EXPECT_EQ(ReadToEnd(*Download(origin)).value(), origin.content());
+  EXPECT_THAT(ReadToEnd(*Download(origin)), Gives(origin.content()));
   EXPECT_THAT(origin.fetches(), ElementsAre(0, 0));
   EXPECT_OK(cache_->Drop(origin.digest()));
   EXPECT_OK(cache_->Drop(origin.digest()));
@@ -121,9 +122,9 @@ TEST_F(BlobCacheTest, ACorruptBlobIsHandedOnUntilItIsDropped) {
   Origin origin(MakeBlob(1, 100'000));
   const std::string corrupt = MakeBlob(2, 100'000);
   WriteFile(BlobPath(origin.digest()), corrupt);
-  EXPECT_EQ(ReadToEnd(*Download(origin)).value(), corrupt);
+  EXPECT_THAT(ReadToEnd(*Download(origin)), Gives(corrupt));
   EXPECT_OK(cache_->Drop(origin.digest()));
-  EXPECT_EQ(ReadToEnd(*Download(origin)).value(), origin.content());
+  EXPECT_THAT(ReadToEnd(*Download(origin)), Gives(origin.content()));
   EXPECT_EQ(ReadFile(BlobPath(origin.digest())), origin.content());
 }
 
@@ -132,7 +133,7 @@ TEST_F(BlobCacheTest, ABlobOfAnotherLengthIsReplaced) {
   WriteFile(BlobPath(origin.digest()), "short");
   EXPECT_THAT(cache_->OpenBlob(origin.digest(), 1000),
               StatusIs(absl::StatusCode::kNotFound, "5 bytes instead of 1000"));
-  EXPECT_EQ(ReadToEnd(*Download(origin)).value(), origin.content());
+  EXPECT_THAT(ReadToEnd(*Download(origin)), Gives(origin.content()));
   EXPECT_EQ(ReadFile(BlobPath(origin.digest())), origin.content());
 }
 

@@ -1,6 +1,7 @@
 #include "registry/cache/blob_download.h"
 
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -14,6 +15,7 @@
 namespace sluice {
 namespace {
 
+using ::sluice::testing::Gives;
 using ::sluice::testing::MakeBlob;
 using ::sluice::testing::Origin;
 using ::sluice::testing::ReadBytes;
@@ -49,16 +51,16 @@ class BlobDownloadTest : public testing::CacheFixture {
 TEST_F(BlobDownloadTest, OneDownloadsAndTheOtherFollows) {
   const std::unique_ptr<ByteReader> downloader = Download(origin_);
   const std::unique_ptr<ByteReader> follower = Download(origin_);
-  EXPECT_EQ(ReadBytes(*downloader, 1000).value(), Content(0, 1000));
+  EXPECT_THAT(ReadBytes(*downloader, 1000), Gives(Content(0, 1000)));
   // In front of the downloader there is nothing: a larger read gets what there is.
   std::vector<char> buffer(kPiece);
   EXPECT_EQ(follower->Read(absl::MakeSpan(buffer)).value(), 1000u);
-  EXPECT_EQ(ReadBytes(*downloader, 2000).value(), Content(1000, 3000));
+  EXPECT_THAT(ReadBytes(*downloader, 2000), Gives(Content(1000, 3000)));
   EXPECT_EQ(follower->Read(absl::MakeSpan(buffer)).value(), 2000u);
   EXPECT_EQ(std::string(buffer.data(), 2000), Content(1000, 3000));
 
-  EXPECT_EQ(ReadToEnd(*downloader).value(), Content(3000, kSize));
-  EXPECT_EQ(ReadToEnd(*follower).value(), Content(3000, kSize));
+  EXPECT_THAT(ReadToEnd(*downloader), Gives(Content(3000, kSize)));
+  EXPECT_THAT(ReadToEnd(*follower), Gives(Content(3000, kSize)));
   EXPECT_THAT(origin_.fetches(), ElementsAre(0));
   EXPECT_EQ(origin_.bytes(), origin_.size());
   EXPECT_TRUE(IsKept());
@@ -77,13 +79,29 @@ TEST_F(BlobDownloadTest, ManyThreadsMakeOneDownload) {
   EXPECT_EQ(origin_.bytes(), origin_.size());
 }
 
+// Small ones, so that all that can happen between two looks of one does happen while another one publishes.
+TEST_F(BlobDownloadTest, HoweverThreadsMeetEachBlobIsFetchedOnce) {
+  constexpr int kBlobs = 500;
+  std::vector<std::unique_ptr<Origin>> origins;
+  for (int i = 0; i < kBlobs; ++i) origins.push_back(std::make_unique<Origin>(MakeBlob(i, 100)));
+  std::vector<std::thread> threads;
+  for (size_t piece : {1, 10, 99, 100}) {
+    threads.emplace_back([this, &origins, piece] {
+      for (const auto& origin : origins) EXPECT_THAT(ReadToEnd(*Download(*origin), piece), Gives(origin->content()));
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const auto& origin : origins) EXPECT_THAT(origin->fetches(), ElementsAre(0));
+  EXPECT_THAT(NamesIn(path_ + "/ingest"), IsEmpty());
+}
+
 TEST_F(BlobDownloadTest, AFollowerGoesOnWhereTheDownloaderStopped) {
   std::unique_ptr<ByteReader> downloader = Download(origin_);
   const std::unique_ptr<ByteReader> follower = Download(origin_);
   EXPECT_OK(ReadBytes(*downloader, 500'000));
-  EXPECT_EQ(ReadBytes(*follower, 100'000).value(), Content(0, 100'000));
+  EXPECT_THAT(ReadBytes(*follower, 100'000), Gives(Content(0, 100'000)));
   downloader.reset();
-  EXPECT_EQ(ReadToEnd(*follower).value(), Content(100'000, kSize));
+  EXPECT_THAT(ReadToEnd(*follower), Gives(Content(100'000, kSize)));
   EXPECT_THAT(origin_.fetches(), ElementsAre(0, 500'000));
   EXPECT_EQ(origin_.bytes(), origin_.size());
   EXPECT_TRUE(IsKept());
@@ -97,7 +115,7 @@ TEST_F(BlobDownloadTest, OneOfSeveralFollowersGoesOn) {
   origin_.AwaitStopped();
   std::vector<std::thread> followers;
   for (int i = 0; i < 4; ++i) {
-    followers.emplace_back([this] { EXPECT_EQ(ReadToEnd(*Download(origin_)).value(), origin_.content()); });
+    followers.emplace_back([this] { EXPECT_THAT(ReadToEnd(*Download(origin_)), Gives(origin_.content())); });
   }
   // Its reader stays: the error alone frees the lock.
   cancellation.Cancel();
@@ -117,14 +135,14 @@ TEST_F(BlobDownloadTest, AFollowerThatWaitsCanBeCancelled) {
   std::thread waiting([&] { EXPECT_THAT(ReadToEnd(*follower), StatusIs(absl::StatusCode::kCancelled)); });
   cancellation.Cancel();
   waiting.join();
-  EXPECT_EQ(ReadToEnd(*downloader).value(), Content(1000, kSize));
+  EXPECT_THAT(ReadToEnd(*downloader), Gives(Content(1000, kSize)));
 }
 
 TEST_F(BlobDownloadTest, WhatWasLeftIsContinued) {
   EXPECT_OK(ReadBytes(*Download(origin_), 600'000));
   EXPECT_FALSE(IsKept());
   cache_ = Open();
-  EXPECT_EQ(ReadToEnd(*Download(origin_)).value(), origin_.content());
+  EXPECT_THAT(ReadToEnd(*Download(origin_)), Gives(origin_.content()));
   EXPECT_THAT(origin_.fetches(), ElementsAre(0, 600'000));
   EXPECT_EQ(origin_.bytes(), origin_.size());
   EXPECT_TRUE(IsKept());
@@ -132,7 +150,7 @@ TEST_F(BlobDownloadTest, WhatWasLeftIsContinued) {
 
 TEST_F(BlobDownloadTest, WhatWasLeftWholeIsNotFetched) {
   WriteFile(IngestPath(origin_.digest()), origin_.content());
-  EXPECT_EQ(ReadToEnd(*Download(origin_)).value(), origin_.content());
+  EXPECT_THAT(ReadToEnd(*Download(origin_)), Gives(origin_.content()));
   EXPECT_THAT(origin_.fetches(), IsEmpty());
   EXPECT_TRUE(IsKept());
   EXPECT_FALSE(HasIngest());
@@ -145,7 +163,7 @@ TEST_F(BlobDownloadTest, AFollowerPublishesWhatTheDownloaderDidNotLiveTo) {
   EXPECT_OK(ReadBytes(*downloader, 1000));
   EXPECT_OK(ReadBytes(*follower, 1000));
   downloader.reset();
-  EXPECT_EQ(ReadToEnd(*follower).value(), Content(1000, kSize));
+  EXPECT_THAT(ReadToEnd(*follower), Gives(Content(1000, kSize)));
   EXPECT_THAT(origin_.fetches(), IsEmpty());
   EXPECT_TRUE(IsKept());
 }
@@ -155,10 +173,10 @@ TEST_F(BlobDownloadTest, AFetchErrorIsTheDownloadersAlone) {
   const std::unique_ptr<ByteReader> downloader = Download(origin_);
   const std::unique_ptr<ByteReader> follower = Download(origin_);
   EXPECT_OK(ReadBytes(*downloader, 300'000));
-  EXPECT_EQ(ReadBytes(*follower, 300'000).value(), Content(0, 300'000));
+  EXPECT_THAT(ReadBytes(*follower, 300'000), Gives(Content(0, 300'000)));
   EXPECT_THAT(ReadToEnd(*downloader), StatusIs(absl::StatusCode::kUnavailable, "connection reset"));
   origin_.Heal();
-  EXPECT_EQ(ReadToEnd(*follower).value(), Content(300'000, kSize));
+  EXPECT_THAT(ReadToEnd(*follower), Gives(Content(300'000, kSize)));
   EXPECT_THAT(origin_.fetches(), ElementsAre(0, 300'000));
   EXPECT_TRUE(IsKept());
 }
@@ -182,7 +200,7 @@ TEST_F(BlobDownloadTest, WrongBytesAreDataLossAndLeaveNothing) {
   EXPECT_THAT(ReadToEnd(*Download(origin_), 2 * kSize), StatusIs(absl::StatusCode::kDataLoss, Digest::Of(wrong).Hex()));
   EXPECT_THAT(origin_.fetches(), ElementsAre(0, 0));
   origin_.Serve(origin_.content());
-  EXPECT_EQ(ReadToEnd(*Download(origin_)).value(), origin_.content());
+  EXPECT_THAT(ReadToEnd(*Download(origin_)), Gives(origin_.content()));
 }
 
 TEST_F(BlobDownloadTest, AnotherLengthIsDataLossAndLeavesNothing) {
@@ -209,7 +227,7 @@ TEST_F(BlobDownloadTest, ABadBeginningThatWasHandedOnIsDataLossAndGone) {
   WriteFile(IngestPath(origin_.digest()), std::string(600'000, '\0'));
   EXPECT_THAT(ReadToEnd(*Download(origin_)), StatusIs(absl::StatusCode::kDataLoss));
   EXPECT_FALSE(HasIngest());
-  EXPECT_EQ(ReadToEnd(*Download(origin_)).value(), origin_.content());
+  EXPECT_THAT(ReadToEnd(*Download(origin_)), Gives(origin_.content()));
   EXPECT_THAT(origin_.fetches(), ElementsAre(600'000, 0));
 }
 
@@ -217,21 +235,21 @@ TEST_F(BlobDownloadTest, ABadBeginningThatWasNotHandedOnIsFetchedAgain) {
   for (const size_t left : {size_t{600'000}, kSize}) {
     Origin origin(MakeBlob(left, kSize));
     WriteFile(IngestPath(origin.digest()), std::string(left, '\0'));
-    EXPECT_EQ(ReadToEnd(*Download(origin), kSize).value(), origin.content());
+    EXPECT_THAT(ReadToEnd(*Download(origin), kSize), Gives(origin.content()));
     EXPECT_TRUE(cache_->Contains(origin.digest(), origin.size()));
   }
 }
 
 TEST_F(BlobDownloadTest, ABeginningThatIsTooLongIsDropped) {
   WriteFile(IngestPath(origin_.digest()), std::string(kSize + 1, 'x'));
-  EXPECT_EQ(ReadToEnd(*Download(origin_)).value(), origin_.content());
+  EXPECT_THAT(ReadToEnd(*Download(origin_)), Gives(origin_.content()));
   EXPECT_THAT(origin_.fetches(), ElementsAre(0));
 }
 
 TEST_F(BlobDownloadTest, ABeginningWithAnotherNameIsNotWrittenTo) {
   WriteFile(dir_.At("precious"), Content(0, 1000));
   std::filesystem::create_hard_link(dir_.At("precious"), IngestPath(origin_.digest()));
-  EXPECT_EQ(ReadToEnd(*Download(origin_)).value(), origin_.content());
+  EXPECT_THAT(ReadToEnd(*Download(origin_)), Gives(origin_.content()));
   EXPECT_EQ(ReadFile(dir_.At("precious")), Content(0, 1000));
   EXPECT_THAT(origin_.fetches(), ElementsAre(0));
 }
@@ -256,7 +274,7 @@ TEST_F(BlobDownloadTest, AFollowerThatLostTheFileGoesOnPastTheCache) {
   EXPECT_OK(ReadBytes(*follower, 400'000));
   downloader.reset();
   ASSERT_TRUE(std::filesystem::remove(IngestPath(origin_.digest())));
-  EXPECT_EQ(ReadToEnd(*follower).value(), Content(400'000, kSize));
+  EXPECT_THAT(ReadToEnd(*follower), Gives(Content(400'000, kSize)));
   EXPECT_THAT(origin_.fetches(), ElementsAre(0, 500'000));
   EXPECT_FALSE(IsKept());
   EXPECT_FALSE(HasIngest());
@@ -268,7 +286,7 @@ TEST_F(BlobDownloadTest, AFollowerThatLostTheFileBeforeItReadStartsAnew) {
   std::thread downloader(
       [&] { EXPECT_THAT(ReadToEnd(*Download(origin_, &cancellation)), StatusIs(absl::StatusCode::kCancelled)); });
   origin_.AwaitStopped();
-  std::thread follower([&] { EXPECT_EQ(ReadToEnd(*Download(origin_)).value(), origin_.content()); });
+  std::thread follower([&] { EXPECT_THAT(ReadToEnd(*Download(origin_)), Gives(origin_.content())); });
   while (OpenFiles(IngestPath(origin_.digest())) < 2) std::this_thread::yield();
   ASSERT_TRUE(std::filesystem::remove(IngestPath(origin_.digest())));
   cancellation.Cancel();
@@ -281,9 +299,9 @@ TEST_F(BlobDownloadTest, AFollowerThatLostTheFileBeforeItReadStartsAnew) {
 TEST_F(BlobDownloadTest, ADownloaderWhoseFileIsCutGoesOnPastTheCache) {
   WriteFile(IngestPath(origin_.digest()), Content(0, 600'000));
   const std::unique_ptr<ByteReader> reader = Download(origin_);
-  EXPECT_EQ(ReadBytes(*reader, 1000).value(), Content(0, 1000));
+  EXPECT_THAT(ReadBytes(*reader, 1000), Gives(Content(0, 1000)));
   std::filesystem::resize_file(IngestPath(origin_.digest()), 500);
-  EXPECT_EQ(ReadToEnd(*reader).value(), Content(1000, kSize));
+  EXPECT_THAT(ReadToEnd(*reader), Gives(Content(1000, kSize)));
   EXPECT_THAT(origin_.fetches(), ElementsAre(1000));
   EXPECT_FALSE(HasIngest());
 }

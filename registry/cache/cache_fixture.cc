@@ -154,7 +154,7 @@ std::unique_ptr<ByteReader> CacheFixture::Download(Origin& origin, const Cancell
 
 Digest CacheFixture::Add(const std::string& content, int64_t used_at) const {
   Origin origin(content);
-  EXPECT_EQ(ReadToEnd(*Download(origin)).value(), content);
+  EXPECT_THAT(ReadToEnd(*Download(origin)), Gives(content));
   SetUsed(BlobPath(origin.digest()), used_at);
   return origin.digest();
 }

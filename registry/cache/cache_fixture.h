@@ -1,9 +1,11 @@
 // A blob cache in a directory of its own, and somewhere to download from that can be watched and stopped.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -13,6 +15,7 @@
 #include "base/cancellation.h"
 #include "base/digest.h"
 #include "base/mutex.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "registry/cache/blob_cache.h"
 #include "tests/testing/temp_dir.h"
@@ -70,6 +73,20 @@ class Origin {
 absl::StatusOr<std::string> ReadToEnd(ByteReader& reader, size_t piece = 64 << 10);
 // Up to `count` bytes, less only at the end of the stream.
 absl::StatusOr<std::string> ReadBytes(ByteReader& reader, size_t count);
+
+// EXPECT_THAT(ReadToEnd(*reader), Gives(origin.content()));
+// Says where the first difference is: nobody wants to read a million bytes.
+MATCHER_P(Gives, content, "") {
+  if (!arg.ok()) {
+    *result_listener << arg.status().ToString();
+    return false;
+  }
+  const std::string& expected = content;
+  const auto [at, expected_at] = std::mismatch(arg->begin(), arg->end(), expected.begin(), expected.end());
+  *result_listener << arg->size() << " of " << expected.size() << " bytes, of which the first " << at - arg->begin()
+                   << " are right";
+  return *arg == expected;
+}
 
 std::string ReadFile(const std::string& path);
 void WriteFile(const std::string& path, absl::string_view content);

@@ -12,6 +12,7 @@
 namespace sluice {
 namespace {
 
+using ::sluice::testing::Gives;
 using ::sluice::testing::MakeBlob;
 using ::sluice::testing::Origin;
 using ::sluice::testing::ReadBytes;
@@ -35,7 +36,7 @@ class CacheSpaceTest : public testing::CacheFixture {
     return digests;
   }
   bool Has(const Digest& digest) const { return cache_->Contains(digest, std::nullopt); }
-  void Get(Origin& origin) { EXPECT_EQ(ReadToEnd(*Download(origin)).value(), origin.content()); }
+  void Get(Origin& origin) { EXPECT_THAT(ReadToEnd(*Download(origin)), Gives(origin.content())); }
 
   Origin origin_{MakeBlob(1, kBlob)};
 };
@@ -75,9 +76,11 @@ TEST_F(CacheSpaceTest, WhatIsLargerThanTheCacheIsReadPastItAndCostsNobodyHisPlac
 }
 
 TEST_F(CacheSpaceTest, WhatWasBegunAndNoLongerFitsIsReadToItsEnd) {
+  const Digest other = Add("other", 1000);
   EXPECT_OK(ReadBytes(*Download(origin_), kBlob / 2));
   cache_ = Open({.max_bytes = kBlob - 1});
   Get(origin_);
+  EXPECT_TRUE(Has(other));
   EXPECT_THAT(origin_.fetches(), ::testing::ElementsAre(0, kBlob / 2));
   EXPECT_FALSE(Has(origin_.digest()));
   EXPECT_THAT(NamesIn(path_ + "/ingest"), IsEmpty());
@@ -156,7 +159,7 @@ TEST_F(CacheSpaceTest, DownloadsAtTheSameTimeDoNotShareOneGap) {
   }
   EXPECT_THAT(NamesIn(path_ + "/ingest"), SizeIs(2));
   for (int i = 0; i < 4; ++i) {
-    EXPECT_EQ(ReadToEnd(*readers[i]).value(), origins[i]->content().substr(1000));
+    EXPECT_THAT(ReadToEnd(*readers[i]), Gives(origins[i]->content().substr(1000)));
   }
   EXPECT_TRUE(Has(origins[0]->digest()));
   EXPECT_TRUE(Has(origins[1]->digest()));
