@@ -22,6 +22,8 @@ struct ContentInfo {
   Digest digest;
   int64_t size = 0;
   absl::Time created_at;
+  // When the content or its labels were last changed, as every pull does. containerd leaves it out of a list.
+  std::optional<absl::Time> updated_at;
   // Without those that list a manifest's layers (containerd.io/gc.ref.content.l.*): there are many, and nobody asks.
   std::map<std::string, std::string> labels;
 };
@@ -47,9 +49,9 @@ class ContentStore {
   virtual absl::StatusOr<std::vector<Digest>> ListLeased(const std::string& containerd_namespace,
                                                          absl::Time deadline) = 0;
 
-  // When the content or its labels were last changed, as every pull does.
-  virtual absl::StatusOr<absl::Time> UpdatedAt(const std::string& containerd_namespace, const Digest& digest,
-                                               absl::Time deadline) = 0;
+  // Any content: NotFound if it is not here.
+  virtual absl::StatusOr<ContentInfo> Stat(const std::string& containerd_namespace, const Digest& digest,
+                                           absl::Time deadline) = 0;
 
   // The whole document, verified. ResourceExhausted when it is larger than `max_bytes`; DataLoss when its digest
   // differs; NotFound.

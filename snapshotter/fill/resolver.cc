@@ -6,7 +6,6 @@
 #include <variant>
 
 #include "absl/algorithm/container.h"
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
@@ -28,6 +27,8 @@ constexpr absl::Duration kConfirmedLifetime = absl::Seconds(1);
 constexpr size_t kMaxManifestsPerConfig = 4;
 // Questions to containerd at once.
 constexpr size_t kStatThreads = 8;
+// Leased contents that are looked at: those of many pulls.
+constexpr size_t kMaxStats = 1024;
 
 std::optional<Digest> ConfigDigest(const ContentInfo& manifest) {
   auto label = manifest.labels.find(kConfigLabel);
@@ -111,6 +112,12 @@ bool HasNoAnswer(const absl::Status& status) { return absl::IsUnavailable(status
 
 // One look into containerd's content store.
 class Resolver::Search {
+  // An image that has the wanted layer.
+  struct Match {
+    ContentInfo* manifest;
+    std::shared_ptr<const ImageChain> chain;
+  };
+
  public:
   Search(Resolver& resolver, const LayerRequest& request, const LayerHints& hints, absl::Time start)
       : resolver_(resolver),
@@ -122,15 +129,13 @@ class Resolver::Search {
 
   // `leased`: what is being pulled.
   absl::StatusOr<std::shared_ptr<const Plan>> Run(const std::vector<Digest>& leased) {
-    ASSIGN_OR_RETURN(manifests_, store_.ListManifests(request_.containerd_namespace, deadline_));
-    const absl::flat_hash_set<Digest> pulled(leased.begin(), leased.end());
-    ASSIGN_OR_RETURN(std::shared_ptr<const Plan> plan,
-                     FindPlan([&](const ContentInfo& manifest) { return pulled.contains(manifest.digest); }));
+    ASSIGN_OR_RETURN(std::shared_ptr<const Plan> plan, FindPlan(Stat(leased)));
+    if (plan == nullptr && hints_.manifest_digest.has_value()) {
+      ASSIGN_OR_RETURN(plan, FindPlan(Stat({*hints_.manifest_digest})));
+    }
     if (plan != nullptr) return plan;
-    ASSIGN_OR_RETURN(plan,
-                     FindPlan([&](const ContentInfo& manifest) { return manifest.digest == hints_.manifest_digest; }));
-    if (plan != nullptr) return plan;
-    ASSIGN_OR_RETURN(plan, FindPlan([](const ContentInfo&) { return true; }));
+    ASSIGN_OR_RETURN(std::vector<ContentInfo> all, store_.ListManifests(request_.containerd_namespace, deadline_));
+    ASSIGN_OR_RETURN(plan, FindPlan(std::move(all)));
     if (plan != nullptr) return plan;
     return absl::NotFoundError(absl::StrCat("no image in containerd's content store (namespace ",
                                             request_.containerd_namespace, ") has the chain ", request_.ref.ToString(),
@@ -138,17 +143,28 @@ class Resolver::Search {
   }
 
  private:
-  using Matches = std::vector<ImageChains::Match>;
+  // What is known of each of `digests`, in their order; those that are gone are left out.
+  std::vector<ContentInfo> Stat(const std::vector<Digest>& digests) {
+    std::vector<absl::StatusOr<ContentInfo>> answers(std::min(digests.size(), kMaxStats));
+    ParallelFor(answers.size(), kStatThreads, [&](size_t i) {
+      answers[i] = store_.Stat(request_.containerd_namespace, digests[i], search_deadline_);
+      return !HasNoAnswer(answers[i].status());
+    });
+    std::vector<ContentInfo> contents;
+    for (absl::StatusOr<ContentInfo>& answer : answers) {
+      if (answer.ok()) contents.push_back(*std::move(answer));
+    }
+    return contents;
+  }
 
-  // From the manifests that `is_candidate` accepts. Null if none has the layer; an error if containerd does not answer.
-  template <typename Predicate>
-  absl::StatusOr<std::shared_ptr<const Plan>> FindPlan(const Predicate& is_candidate) {
-    std::vector<const ContentInfo*> candidates;
+  // From the manifests among `contents`. Null if none has the layer; an error if containerd does not answer.
+  absl::StatusOr<std::shared_ptr<const Plan>> FindPlan(std::vector<ContentInfo> contents) {
+    contents_ = std::move(contents);
+    std::vector<ContentInfo*> candidates;
     std::vector<Digest> configs;
-    for (const ContentInfo& manifest : manifests_) {
-      if (!is_candidate(manifest)) continue;
-      if (const std::optional<Digest> config = ConfigDigest(manifest); config.has_value()) {
-        candidates.push_back(&manifest);
+    for (ContentInfo& content : contents_) {
+      if (const std::optional<Digest> config = ConfigDigest(content); config.has_value()) {
+        candidates.push_back(&content);
         configs.push_back(*config);
       }
     }
@@ -156,12 +172,16 @@ class Resolver::Search {
         resolver_.chains_.Find(request_.containerd_namespace, configs, request_.ref, search_deadline_);
     unreadable_.Update(found.unreadable);
     if (found.matches.empty()) RETURN_IF_ERROR(found.incomplete);
-    const bool is_sure = Rank(candidates, found.matches) && found.incomplete.ok();
-    for (const ImageChains::Match& match : found.matches) {
-      absl::StatusOr<Plan> plan = MakePlan(*candidates[match.place], *match.chain);
+    std::vector<Match> matches;
+    for (ImageChains::Match& match : found.matches) {
+      matches.push_back({candidates[match.place], std::move(match.chain)});
+    }
+    const bool is_sure = Rank(matches) && found.incomplete.ok();
+    for (const Match& match : matches) {
+      absl::StatusOr<Plan> plan = MakePlan(*match.manifest, *match.chain);
       if (plan.ok()) {
         auto shared = std::make_shared<const Plan>(*std::move(plan));
-        if (is_sure) resolver_.Remember(request_.containerd_namespace, shared, candidates[match.place]->digest);
+        if (is_sure) resolver_.Remember(request_.containerd_namespace, shared, match.manifest->digest);
         return shared;
       }
       if (HasNoAnswer(plan.status())) return plan.status();
@@ -171,22 +191,24 @@ class Resolver::Search {
   }
 
   // The one that a label names, then the one that was touched last. False if containerd did not say when each was.
-  bool Rank(const std::vector<const ContentInfo*>& candidates, Matches& matches) {
+  bool Rank(std::vector<Match>& matches) {
     if (matches.size() < 2) return true;
-    std::vector<std::pair<absl::Time, ImageChains::Match>> ranked(matches.size());
     std::atomic<bool> is_sure{true};
     ParallelFor(matches.size(), kStatThreads, [&](size_t i) {
-      const ContentInfo& manifest = *candidates[matches[i].place];
-      absl::StatusOr<absl::Time> touched = absl::InfiniteFuture();
-      if (manifest.digest != hints_.manifest_digest) {
-        touched = store_.UpdatedAt(request_.containerd_namespace, manifest.digest, search_deadline_);
-      }
-      if (HasNoAnswer(touched.status())) is_sure = false;
-      ranked[i] = {touched.value_or(manifest.created_at), std::move(matches[i])};
+      ContentInfo& manifest = *matches[i].manifest;
+      if (manifest.updated_at.has_value()) return true;
+      const absl::StatusOr<ContentInfo> content =
+          store_.Stat(request_.containerd_namespace, manifest.digest, search_deadline_);
+      if (HasNoAnswer(content.status())) is_sure = false;
+      manifest.updated_at = content.ok() ? content->updated_at : manifest.created_at;
       return true;
     });
-    absl::c_stable_sort(ranked, [](const auto& a, const auto& b) { return a.first > b.first; });
-    for (size_t i = 0; i < matches.size(); ++i) matches[i] = std::move(ranked[i].second);
+    absl::c_stable_sort(matches, [this](const Match& a, const Match& b) {
+      const bool a_is_named = a.manifest->digest == hints_.manifest_digest;
+      const bool b_is_named = b.manifest->digest == hints_.manifest_digest;
+      if (a_is_named != b_is_named) return a_is_named;
+      return a.manifest->updated_at > b.manifest->updated_at;
+    });
     return is_sure;
   }
 
@@ -201,7 +223,7 @@ class Resolver::Search {
     // Names are for the log and for finding a port: doing without is no reason to fail.
     const std::vector<ImageRecord> images =
         store_.ListImages(request_.containerd_namespace, deadline_).value_or(std::vector<ImageRecord>());
-    ImageOrigin origin = resolver_.origins_.Find(TargetsOf(chosen.digest, manifests_), chosen.labels, images, hints_);
+    ImageOrigin origin = resolver_.origins_.Find(TargetsOf(chosen.digest, contents_), chosen.labels, images, hints_);
     plan.image = std::move(origin.image);
     plan.locality = origin.locality;
     plan.endpoints = std::move(origin.endpoints);
@@ -212,7 +234,7 @@ class Resolver::Search {
   absl::Status AddBlobs(const ContentInfo& chosen, Plan& plan) {
     const std::optional<Digest> config = ConfigDigest(chosen);
     std::vector<Digest> copies = {chosen.digest};
-    for (const ContentInfo& manifest : manifests_) {
+    for (const ContentInfo& manifest : contents_) {
       if (&manifest != &chosen && ConfigDigest(manifest) == config) copies.push_back(manifest.digest);
     }
     size_t used = 0;
@@ -245,7 +267,7 @@ class Resolver::Search {
   const LayerHints& hints_;
   const absl::Time search_deadline_;
   const absl::Time deadline_;
-  std::vector<ContentInfo> manifests_;  // newest first
+  std::vector<ContentInfo> contents_;  // that FindPlan() looks at
   absl::Status unreadable_;
 };
 

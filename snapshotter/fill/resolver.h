@@ -29,12 +29,14 @@ namespace sluice {
 // told, in this order, by
 //  1. the leases of unfinished work, in which a pull keeps the documents it fetches, also those that were there;
 //  2. the manifest that a label names;
-//  3. when its manifest was touched last, of all images that have the layer. This takes a read of every config that was
-//     not seen before, and a question for each image that has the layer. Where the answers do not come within
+//  3. when its manifest was touched last, of all images that have the layer. This takes a List, a Read of every config
+//     that was not seen before, and a question for each image that has the layer. Where the answers do not come within
 //     kSearchTimeout, the newest images, which are read first, must do: such a plan is not remembered, and the next
 //     call reads on.
+// 1 and 2 look at these documents alone, however many images there are: recompressed copies of the image, which may
+// have its layers in other blobs, and indexes that give it a name are then known only if they are among them.
 //
-// Thread-safe. A call takes milliseconds (a List, and a Read per config that it looks at) and at most kTimeout.
+// Thread-safe. A call takes milliseconds, the third way more where there are thousands of images; at most kTimeout.
 class Resolver {
  public:
   static constexpr absl::Duration kTimeout = absl::Seconds(2);

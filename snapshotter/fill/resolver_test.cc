@@ -90,11 +90,17 @@ class ContainerdDouble : public ContentStore, public Contents {
     return In(containerd_namespace).leased;
   }
 
-  absl::StatusOr<absl::Time> UpdatedAt(const std::string&, const Digest& digest, absl::Time) override {
+  absl::StatusOr<ContentInfo> Stat(const std::string& containerd_namespace, const Digest& digest, absl::Time) override {
+    ++stats;
     if (!stat_failure.ok()) return stat_failure;
-    auto touched = updated.find(digest);
-    if (touched == updated.end()) return absl::NotFoundError("containerd: stat: not found");
-    return touched->second;
+    for (const ContentInfo& manifest : In(containerd_namespace).manifests) {
+      if (manifest.digest != digest) continue;
+      ContentInfo content = manifest;
+      auto touched = updated.find(digest);
+      content.updated_at = touched == updated.end() ? absl::UnixEpoch() : touched->second;
+      return content;
+    }
+    return absl::NotFoundError("containerd: stat: not found");
   }
 
   absl::StatusOr<std::string> ReadDocument(const std::string&, const Digest& digest, int64_t max_bytes,
@@ -137,6 +143,7 @@ class ContainerdDouble : public ContentStore, public Contents {
   absl::Status slow = absl::DeadlineExceededError("containerd: read: Deadline Exceeded");
   std::atomic<int> lists{0};
   std::atomic<int> lease_lists{0};
+  std::atomic<int> stats{0};
   std::atomic<int> reads{0};
 };
 
@@ -335,7 +342,22 @@ TEST_F(ResolverTest, ImageThatIsBeingPulledWinsAndNoOtherIsRead) {
   containerd_.leased = {Digest::Of("an index"), pulled.config, pulled.manifest, BlobOf(1)};
   ASSERT_OK_AND_ASSIGN(const Plan plan, resolver_.Resolve(Wanting({1})));
   EXPECT_EQ(plan.layers[1].diff_id, DiffId(2));
+  EXPECT_EQ(containerd_.lists, 0);
+  EXPECT_EQ(containerd_.stats, 4);
   EXPECT_EQ(containerd_.reads, 2);
+}
+
+TEST_F(ResolverTest, IndexOfThePullGivesTheName) {
+  const ContainerdDouble::Image image = containerd_.Add({1});
+  ContentInfo index;
+  index.digest = Digest::Of("index");
+  index.labels = {{"containerd.io/gc.ref.content.m.0", image.manifest.ToString()}};
+  containerd_.manifests.push_back(index);
+  containerd_.images = {{"172.30.0.1:5000/app:1", index.digest}};
+  containerd_.leased = {index.digest, image.manifest, image.config};
+  ASSERT_OK_AND_ASSIGN(const Plan plan, resolver_.Resolve(Wanting({1})));
+  EXPECT_EQ(plan.image, "172.30.0.1:5000/app:1");
+  EXPECT_EQ(containerd_.lists, 0);
 }
 
 TEST_F(ResolverTest, OfSeveralPullsTheOneThatWasTouchedLastWins) {
@@ -384,22 +406,23 @@ TEST_F(ResolverTest, PlanIsRememberedForItsPullOnly) {
 
   now_ += absl::Seconds(2);
   ASSERT_OK(resolver_.Resolve(Wanting({1})).status());
-  EXPECT_EQ(containerd_.lists, 1);
   EXPECT_EQ(containerd_.lease_lists, 2);
+  EXPECT_EQ(containerd_.reads, 2);
 
   containerd_.leased = {second.manifest};
   now_ += absl::Seconds(2);
   ASSERT_OK_AND_ASSIGN(plan, resolver_.Resolve(Wanting({1})));
   EXPECT_EQ(plan.layers[1].diff_id, DiffId(3));
+  EXPECT_EQ(containerd_.reads, 4);
 
   containerd_.leased = {};
   now_ += absl::Seconds(2);
   ASSERT_OK_AND_ASSIGN(plan, resolver_.Resolve(Wanting({1})));
   EXPECT_EQ(plan.layers[1].diff_id, DiffId(3));
-  EXPECT_EQ(containerd_.lists, 2);
+  EXPECT_EQ(containerd_.lists, 0);
   now_ += absl::Minutes(1);
   ASSERT_OK(resolver_.Resolve(Wanting({1})).status());
-  EXPECT_EQ(containerd_.lists, 3);
+  EXPECT_EQ(containerd_.lists, 1);
 }
 
 TEST_F(ResolverTest, SearchThatIsCutShortGoesOnNextTime) {

@@ -75,13 +75,14 @@ TEST_F(ClientsTest, ListsManifestsAndIndexesNewestFirst) {
   EXPECT_EQ(manifests[2].digest, old_manifest);
 
   // A pull of what is there labels it anew.
-  ASSERT_OK_AND_ASSIGN(const absl::Time before, store_.UpdatedAt("default", old_manifest, Soon()));
+  ASSERT_OK_AND_ASSIGN(const ContentInfo before, store_.Stat("default", old_manifest, Soon()));
   Put("old manifest", {{"containerd.io/distribution.source.172.30.0.1", "app"}});
-  ASSERT_OK_AND_ASSIGN(const absl::Time after, store_.UpdatedAt("default", old_manifest, Soon()));
-  EXPECT_GT(after, before);
-  ASSERT_OK_AND_ASSIGN(manifests, store_.ListManifests("default", Soon()));
-  EXPECT_EQ(manifests[2].labels.size(), 2u) << "labels that were there stay";
-
+  ASSERT_OK_AND_ASSIGN(const ContentInfo after, store_.Stat("default", old_manifest, Soon()));
+  EXPECT_GT(after.updated_at, before.updated_at);
+  EXPECT_EQ(after.created_at, before.created_at);
+  EXPECT_EQ(after.size, 12);
+  EXPECT_EQ(after.labels.size(), 2u) << "labels that were there stay";
+  EXPECT_THAT(store_.Stat("k8s.io", old_manifest, Soon()), StatusIs(StatusCode::kNotFound));
   ASSERT_OK_AND_ASSIGN(manifests, store_.ListManifests("k8s.io", Soon()));
   EXPECT_TRUE(manifests.empty());
 }

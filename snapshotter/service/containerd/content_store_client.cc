@@ -36,6 +36,18 @@ absl::Time ToTime(const google::protobuf::Timestamp& timestamp) {
   return absl::FromUnixSeconds(timestamp.seconds()) + absl::Nanoseconds(timestamp.nanos());
 }
 
+// Takes the labels out of `info`.
+ContentInfo ToContentInfo(const Digest& digest, content_v1::Info& info) {
+  ContentInfo content;
+  content.digest = digest;
+  content.size = info.size();
+  content.created_at = ToTime(info.created_at());
+  for (auto& [key, value] : *info.mutable_labels()) {
+    if (!absl::StartsWith(key, kLayerLabelPrefix)) content.labels.emplace(key, std::move(value));
+  }
+  return content;
+}
+
 // `call`, which answers a StatusOr, and once more if only the connection has not seen yet that containerd is there: one
 // that has just started may call us at once.
 template <typename Call>
@@ -74,18 +86,10 @@ absl::StatusOr<std::vector<ContentInfo>> ContentStoreClient::ListManifestsOnce(c
     for (content_v1::Info& info : *response.mutable_info()) {
       absl::StatusOr<Digest> digest = Digest::Parse(info.digest());
       if (!digest.ok()) continue;  // another algorithm than ours
-      ContentInfo manifest;
-      manifest.digest = *digest;
-      manifest.size = info.size();
-      manifest.created_at = ToTime(info.created_at());
-      for (auto& [key, value] : *info.mutable_labels()) {
-        if (!absl::StartsWith(key, kLayerLabelPrefix)) manifest.labels.emplace(key, std::move(value));
-      }
-      manifests.push_back(std::move(manifest));
+      manifests.push_back(ToContentInfo(*digest, info));
     }
   }
   RETURN_IF_ERROR(FromGrpcStatus(stream->Finish(), "list content"));
-  // Not by updated_at: containerd leaves it out of a list.
   std::stable_sort(manifests.begin(), manifests.end(),
                    [](const ContentInfo& a, const ContentInfo& b) { return a.created_at > b.created_at; });
   return manifests;
@@ -130,8 +134,8 @@ absl::StatusOr<std::vector<leases_v1::Lease>> ContentStoreClient::ListLeasesOnce
   return leases;
 }
 
-absl::StatusOr<content_v1::Info> ContentStoreClient::GetInfo(const std::string& containerd_namespace,
-                                                             const Digest& digest, absl::Time deadline) {
+absl::StatusOr<ContentInfo> ContentStoreClient::Stat(const std::string& containerd_namespace, const Digest& digest,
+                                                     absl::Time deadline) {
   grpc::ClientContext context;
   PrepareCall(context, containerd_namespace, deadline);
   content_v1::InfoRequest request;
@@ -139,19 +143,15 @@ absl::StatusOr<content_v1::Info> ContentStoreClient::GetInfo(const std::string& 
   content_v1::InfoResponse response;
   RETURN_IF_ERROR(
       FromGrpcStatus(content_->Info(&context, request, &response), absl::StrCat("stat ", digest.ToString())));
-  return response.info();
-}
-
-absl::StatusOr<absl::Time> ContentStoreClient::UpdatedAt(const std::string& containerd_namespace, const Digest& digest,
-                                                         absl::Time deadline) {
-  ASSIGN_OR_RETURN(const content_v1::Info info, GetInfo(containerd_namespace, digest, deadline));
-  return ToTime(info.updated_at());
+  ContentInfo content = ToContentInfo(digest, *response.mutable_info());
+  content.updated_at = ToTime(response.info().updated_at());
+  return content;
 }
 
 bool ContentStoreClient::HasBlob(const std::string& containerd_namespace, const Digest& digest,
                                  std::optional<int64_t> size, absl::Time deadline) {
-  const absl::StatusOr<content_v1::Info> info = GetInfo(containerd_namespace, digest, deadline);
-  return info.ok() && (!size.has_value() || info->size() == *size);
+  const absl::StatusOr<ContentInfo> content = Stat(containerd_namespace, digest, deadline);
+  return content.ok() && (!size.has_value() || content->size == *size);
 }
 
 absl::StatusOr<std::unique_ptr<ByteReader>> ContentStoreClient::OpenBlob(const std::string& containerd_namespace,

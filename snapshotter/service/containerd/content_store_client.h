@@ -21,8 +21,8 @@ class ContentStoreClient : public ContentStore {
   absl::StatusOr<std::vector<ContentInfo>> ListManifests(const std::string& containerd_namespace,
                                                          absl::Time deadline) override;
   absl::StatusOr<std::vector<Digest>> ListLeased(const std::string& containerd_namespace, absl::Time deadline) override;
-  absl::StatusOr<absl::Time> UpdatedAt(const std::string& containerd_namespace, const Digest& digest,
-                                       absl::Time deadline) override;
+  absl::StatusOr<ContentInfo> Stat(const std::string& containerd_namespace, const Digest& digest,
+                                   absl::Time deadline) override;
   absl::StatusOr<std::string> ReadDocument(const std::string& containerd_namespace, const Digest& digest,
                                            int64_t max_bytes, absl::Time deadline) override;
   bool HasBlob(const std::string& containerd_namespace, const Digest& digest, std::optional<int64_t> size,
@@ -35,8 +35,6 @@ class ContentStoreClient : public ContentStore {
  private:
   using Lease = containerd::services::leases::v1::Lease;
 
-  absl::StatusOr<containerd::services::content::v1::Info> GetInfo(const std::string& containerd_namespace,
-                                                                  const Digest& digest, absl::Time deadline);
   absl::StatusOr<std::vector<ContentInfo>> ListManifestsOnce(const std::string& containerd_namespace,
                                                              absl::Time deadline);
   // Newest first.

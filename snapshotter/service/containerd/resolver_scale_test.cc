@@ -29,10 +29,15 @@ using testing::MakePulledImage;
 using testing::PulledImage;
 using testing::StatusIs;
 
+// Watched by a sanitizer the client would need longer for a list of all than the resolver waits.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int kImages = 1500;
+#else
 constexpr int kImages = 5000;
+#endif
 // Of the other namespace: some that both have, some that only it has.
-constexpr int kFirstOther = 4500;
-constexpr int kEndOther = 5500;
+constexpr int kFirstOther = kImages - 500;
+constexpr int kEndOther = kImages + 500;
 // Half a second is asked for; this machine may have other things to do, and this build may be slow.
 constexpr absl::Duration kCold = absl::Seconds(2);
 const absl::Duration kGivesUp = 2 * Resolver::kTimeout;
@@ -65,10 +70,10 @@ class CountingContentStore : public ContentStore {
     ++lease_lists_;
     return store_.ListLeased(containerd_namespace, deadline);
   }
-  absl::StatusOr<absl::Time> UpdatedAt(const std::string& containerd_namespace, const Digest& digest,
-                                       absl::Time deadline) override {
+  absl::StatusOr<ContentInfo> Stat(const std::string& containerd_namespace, const Digest& digest,
+                                   absl::Time deadline) override {
     ++stats_;
-    return store_.UpdatedAt(containerd_namespace, digest, deadline);
+    return store_.Stat(containerd_namespace, digest, deadline);
   }
   absl::StatusOr<std::string> ReadDocument(const std::string& containerd_namespace, const Digest& digest,
                                            int64_t max_bytes, absl::Time deadline) override {
@@ -171,8 +176,10 @@ TEST_P(PullTest, LooksAtNothingButTheImageThatIsBeingPulled) {
   const absl::Time start = absl::Now();
   ASSERT_OK_AND_ASSIGN(const Plan plan, resolver_.Resolve(Wanting(image, GetParam().layer)));
   EXPECT_LT(absl::Now() - start, kCold);
-  // Its config and its manifest.
-  EXPECT_EQ(store_.Take(), (Calls{.manifest_lists = 1, .lease_lists = 1, .image_lists = 1, .stats = 0, .reads = 2}));
+  // Asks about its documents, and reads its config and its manifest.
+  const int documents = image.index.has_value() ? 3 : 2;
+  EXPECT_EQ(store_.Take(),
+            (Calls{.manifest_lists = 0, .lease_lists = 1, .image_lists = 1, .stats = documents, .reads = 2}));
   EXPECT_EQ(plan.position, GetParam().layer);
   EXPECT_EQ(plan.layers.back().chain_id, image.chain_ids.back());
   EXPECT_EQ(plan.endpoints[0], (Endpoint{"172.30.0.1:5000", image.repository}));
@@ -190,7 +197,7 @@ TEST_P(PullTest, LooksAtNothingButTheImageThatIsBeingPulled) {
 INSTANTIATE_TEST_SUITE_P(Images, PullTest,
                          ::testing::Values(PullCase{"NewImage", kEndOther + 1, 0},
                                            PullCase{"NewestImageAgain", kImages - 1, 1},
-                                           PullCase{"OldImageAgain", 1500, 2},
+                                           PullCase{"OldImageAgain", 1200, 2},
                                            PullCase{"BaseLayerOfAThousand", 500, 0}),
                          [](const auto& pull) { return pull.param.name; });
 
@@ -231,7 +238,7 @@ TEST_F(ResolverScaleTest, PullsAtOnceInTwoNamespacesGetTheirOwnImages) {
   std::vector<std::thread> pulls;
   for (int i = 0; i < 4; ++i) {
     const bool is_other = i % 2 == 1;
-    const PulledImage image = MakePulledImage(is_other ? kEndOther - 1 - 10 * i : 2000 + 10 * i);
+    const PulledImage image = MakePulledImage(is_other ? kEndOther - 1 - 10 * i : 1000 + 10 * i);
     ASSERT_OK(FetchDocuments(is_other ? shared_->other_session : shared_->session, image));
     pulls.emplace_back([this, image, containerd_namespace = is_other ? "k8s.io" : "default"] {
       for (size_t layer = 0; layer < image.chain_ids.size(); ++layer) {
