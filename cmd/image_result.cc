@@ -11,7 +11,7 @@ double Milliseconds(double seconds) { return std::round(seconds * 1000) / 1000; 
 
 }  // namespace
 
-int64_t LayerBytes(const ResolvedImage& image) {
+int64_t BlobBytes(const ResolvedImage& image) {
   int64_t total = 0;
   for (const ResolvedLayer& layer : image.layers) total += layer.blob.size;
   return total;
@@ -44,7 +44,7 @@ Json ResultJson(const ResolvedImage& image, absl::Span<const LayerResult> layers
   }
   Json result = ImageJson(image);
   result["layers"] = std::move(list);
-  result["bytes"] = LayerBytes(image);
+  result["bytes"] = BlobBytes(image);
   result["seconds"] = Milliseconds(seconds);
   return result;
 }

@@ -12,7 +12,7 @@
 namespace sluice {
 
 // The sum of the layers' blobs.
-int64_t LayerBytes(const ResolvedImage& image);
+int64_t BlobBytes(const ResolvedImage& image);
 
 // {"mediaType", "digest", "size"}.
 Json DescriptorJson(const Descriptor& descriptor);

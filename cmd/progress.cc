@@ -24,7 +24,7 @@ class NoProgress : public Progress {
 class BarProgress : public Progress {
  public:
   BarProgress(const ResolvedImage& image, const Messages& messages)
-      : Progress(image, messages), bar_(LayerBytes(image)) {}
+      : Progress(image, messages), bar_(BlobBytes(image)) {}
 
  private:
   void ShowOpen(size_t, Layer&) override {}
@@ -52,7 +52,7 @@ class JsonProgress : public Progress {
   JsonProgress(const ResolvedImage& image, const Messages& messages) : Progress(image, messages) {
     messages.Event(
         "start",
-        {{"reference", image.reference.ToString()}, {"layers", image.layers.size()}, {"total", LayerBytes(image)}});
+        {{"reference", image.reference.ToString()}, {"layers", image.layers.size()}, {"total", BlobBytes(image)}});
   }
 
  private:

@@ -1,4 +1,7 @@
 // sluicectl: OCI images on the command line. docs/cli.md is its manual.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <csignal>
 #include <exception>
 #include <sstream>
@@ -27,6 +30,16 @@ volatile std::sig_atomic_t caught_signal = 0;
 extern "C" void OnSignal(int signal) {
   if (caught_signal == 0) caught_signal = signal;
   interrupted.Cancel();
+}
+
+// A standard descriptor that the caller closed would become the next file that is opened, and that file would get what
+// is said there. This way a write to it fails.
+void OccupyClosedDescriptors() {
+  int fd = 0;
+  do {
+    fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) close(fd);
 }
 
 void CatchSignals() {
@@ -117,4 +130,7 @@ int Run(int argc, char** argv) {
 }  // namespace
 }  // namespace sluice
 
-int main(int argc, char** argv) { return sluice::Run(argc, argv); }
+int main(int argc, char** argv) {
+  sluice::OccupyClosedDescriptors();
+  return sluice::Run(argc, argv);
+}

@@ -3,10 +3,12 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -32,6 +34,7 @@ struct Outcome {
   int code = -1;  // as a shell gives it: 128 + signal for a death by signal
   std::string out;
   std::string err;
+  int64_t peak_bytes = 0;  // of its memory
 };
 
 inline std::string Read(const std::string& path) {
@@ -69,10 +72,11 @@ class Process {
   void Signal(int signal) const { kill(pid_, signal); }
   Outcome Wait() {
     int status = 0;
-    waitpid(pid_, &status, 0);
+    rusage usage = {};
+    wait4(pid_, &status, 0, &usage);
     pid_ = -1;
     const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    return {code, Read(files_.At("out")), Read(files_.At("err"))};
+    return {code, Read(files_.At("out")), Read(files_.At("err")), int64_t{usage.ru_maxrss} << 10};
   }
 
  private:
@@ -101,8 +105,8 @@ class SluicectlFixture : public ::testing::Test {
     arguments.insert(arguments.end(), more.begin(), more.end());
     return arguments;
   }
-  // Fails with one line that has `cause`, and leaves work_ as it was.
-  void ExpectFailure(const std::vector<std::string>& arguments, const std::string& cause, int code = 1) const {
+  // Fails with this exit code and one line that has `cause`, and leaves work_ as it was.
+  void ExpectFailure(int code, const std::vector<std::string>& arguments, const std::string& cause) const {
     const std::vector<std::string> before = NamesIn(work_.path());
     const Outcome outcome = Sluicectl(arguments);
     EXPECT_EQ(outcome.code, code) << outcome.err;

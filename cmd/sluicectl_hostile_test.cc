@@ -24,7 +24,7 @@ class SluicectlHostileTest : public testing::SluicectlFixture {
  protected:
   void ExpectIndexRefused(const std::string& index, const std::string& cause) const {
     std::ofstream(layout_.IndexPath()) << index;
-    ExpectFailure(UnpackArguments(work_.At("root")), cause);
+    ExpectFailure(3, UnpackArguments(work_.At("root")), cause);
   }
   // `manifest` as a blob, asked for by its digest.
   std::vector<std::string> ByDigest(const std::string& manifest) {
@@ -42,9 +42,9 @@ TEST_F(SluicectlHostileTest, IndexesThatAreNone) {
 }
 
 TEST_F(SluicectlHostileTest, ManifestsThatAreNone) {
-  ExpectFailure(ByDigest("not JSON"), "not JSON");
-  ExpectFailure(ByDigest("{\"layers\": {}}"), "layers");
-  ExpectFailure(ByDigest(std::string(100'000, '[')), "sha256:");
+  ExpectFailure(5, ByDigest("not JSON"), "not JSON");
+  ExpectFailure(5, ByDigest("{\"layers\": {}}"), "layers");
+  ExpectFailure(5, ByDigest(std::string(100'000, '[')), "sha256:");
 }
 
 TEST_F(SluicectlHostileTest, ConfigsThatDoNotFit) {
@@ -53,17 +53,17 @@ TEST_F(SluicectlHostileTest, ConfigsThatDoNotFit) {
   config["rootfs"]["diff_ids"].erase(0);
   manifest["config"]["digest"] = layout_.WriteBlob(config.dump()).ToString();
   manifest["config"]["size"] = config.dump().size();
-  ExpectFailure(ByDigest(manifest.dump()), "has 3 layers, its config 2 diff_ids");
+  ExpectFailure(5, ByDigest(manifest.dump()), "has 3 layers, its config 2 diff_ids");
 }
 
 TEST_F(SluicectlHostileTest, BlobsThatAreNoFiles) {
   const std::string blob = layout_.BlobPath(image_.layers[1].digest);
   ASSERT_EQ(unlink(blob.c_str()), 0);
   ASSERT_EQ(mkfifo(blob.c_str(), 0600), 0);
-  ExpectFailure(UnpackArguments(work_.At("root")), "not a regular file");
+  ExpectFailure(3, UnpackArguments(work_.At("root")), "not a regular file");
   ASSERT_EQ(unlink(blob.c_str()), 0);
   ASSERT_EQ(mkdir(blob.c_str(), 0700), 0);
-  ExpectFailure(UnpackArguments(work_.At("root")), "not a regular file");
+  ExpectFailure(3, UnpackArguments(work_.At("root")), "not a regular file");
 }
 
 TEST_F(SluicectlHostileTest, AFullDiskIsNamedAndLeftEmpty) {
@@ -74,9 +74,19 @@ TEST_F(SluicectlHostileTest, AFullDiskIsNamedAndLeftEmpty) {
                    "/root --layout ", layout_.directory(), " 2>", work_.At("err"), "; echo $? >", work_.At("code"),
                    "; ls -A ", disk, " >", work_.At("left"), "; }");
   ASSERT_EQ(std::system(absl::StrCat("unshare --mount sh -c '", script, "'").c_str()), 0);
-  EXPECT_EQ(Read(work_.At("code")), "1\n");
+  EXPECT_EQ(Read(work_.At("code")), "6\n");
   EXPECT_NE(Read(work_.At("err")).find("No space left on device"), std::string::npos) << Read(work_.At("err"));
   EXPECT_EQ(Read(work_.At("left")), "");
+}
+
+TEST_F(SluicectlHostileTest, AClosedStdoutIsOneLine) {
+  const std::string inspect = absl::StrCat(" inspect example.com/app:1 --layout ", layout_.directory());
+  for (const std::string& arguments :
+       {inspect, inspect + " --json", std::string(" --help"), std::string(" --version")}) {
+    const std::string command = absl::StrCat(Program(), arguments, " >&- 2>", work_.At("err"));
+    EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 1) << arguments;
+    EXPECT_EQ(Read(work_.At("err")), "sluicectl: write(stdout): Bad file descriptor\n");
+  }
 }
 
 TEST_F(SluicectlHostileTest, AClosedStdoutDoesNotUndoTheTree) {

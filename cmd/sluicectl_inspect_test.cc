@@ -34,7 +34,7 @@ TEST_F(SluicectlInspectTest, InspectShowsTheImageWithoutItsLayers) {
   const Outcome json = Sluicectl({"inspect", "example.com/app:1", "--layout", layout_.directory(), "--json"});
   ASSERT_EQ(json.code, 0) << json.err;
   const nlohmann::json document = nlohmann::json::parse(json.out);
-  EXPECT_EQ(document["layers"][2]["diffID"], image_.layers[2].diff_id.ToString());
+  EXPECT_EQ(document["layers"][2]["diffId"], image_.layers[2].diff_id.ToString());
   EXPECT_EQ(document["metadata"]["config"]["WorkingDir"], "/w");
   EXPECT_EQ(document["platform"], "linux/amd64");
 }
@@ -60,7 +60,7 @@ TEST_F(SluicectlInspectTest, AnOrdinaryUserInspectsALayoutOfRoots) {
 
   for (const std::string& unreadable : {layout_.BlobPath(image_.manifest), layout_.IndexPath()}) {
     ASSERT_EQ(chmod(unreadable.c_str(), 0600), 0);
-    EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 1);
+    EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 4);
     EXPECT_THAT(Read(work_.At("err")), HasSubstr("Permission denied"));
     EXPECT_THAT(Read(work_.At("err")), HasSubstr(unreadable));
     EXPECT_EQ(Read(work_.At("out")), "");
@@ -70,7 +70,7 @@ TEST_F(SluicectlInspectTest, AnOrdinaryUserInspectsALayoutOfRoots) {
 TEST_F(SluicectlInspectTest, InspectSaysWhenItCanNotPrint) {
   const std::string command = absl::StrCat(Program(), " inspect example.com/app:1 --layout ", layout_.directory(),
                                            " >/dev/full 2>", work_.At("err"));
-  EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 1);
+  EXPECT_EQ(WEXITSTATUS(std::system(command.c_str())), 6);
   EXPECT_THAT(Read(work_.At("err")), HasSubstr("write(stdout): No space left on device"));
 }
 

@@ -84,8 +84,8 @@ TEST_F(SluicectlRegistryTest, AnUnreachableRegistryIsOneLine) {
   Serve();
   const std::string reference = Ref();
   server_.reset();
-  ExpectFailure({"unpack", reference, work_.At("root")}, "Connection refused");
-  ExpectFailure({"inspect", reference}, "Connection refused");
+  ExpectFailure(7, {"unpack", reference, work_.At("root")}, "Connection refused");
+  ExpectFailure(7, {"inspect", reference}, "Connection refused");
 }
 
 TEST_F(SluicectlRegistryTest, SignalsCleanUp) {
@@ -111,6 +111,26 @@ TEST_F(SluicectlRegistryTest, SignalsCleanUp) {
   }
 }
 
+// Else what is said on stderr would be sent to the registry, or written into a file.
+TEST_F(SluicectlRegistryTest, AClosedDescriptorIsNotTheNextFileOrConnection) {
+  Serve(image_.layers[2].digest.Hex());
+  const std::string reference = Ref(), directory = work_.At("root");
+  const pid_t pid = fork();
+  if (pid == 0) {
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) close(fd);
+    execl(Program().c_str(), "sluicectl", "unpack", reference.c_str(), directory.c_str(), nullptr);
+    _exit(127);
+  }
+  AwaitHang();
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    EXPECT_EQ(std::filesystem::read_symlink(absl::StrCat("/proc/", pid, "/fd/", fd)), "/dev/null") << fd;
+  }
+  kill(pid, SIGTERM);
+  int status = 0;
+  ASSERT_EQ(waitpid(pid, &status, 0), pid);
+  EXPECT_EQ(WEXITSTATUS(status), 128 + SIGTERM);
+}
+
 TEST_F(SluicectlRegistryTest, OnATerminalABarIsShownAndTakenAway) {
   Serve(image_.layers[2].digest.Hex());
   winsize size = {};
@@ -133,7 +153,7 @@ TEST_F(SluicectlRegistryTest, OnATerminalABarIsShownAndTakenAway) {
     if (count > 0) shown.append(buffer, static_cast<size_t>(count));
     return count > 0;
   };
-  while (!absl::StrContains(shown, " kB/s") && read_more()) {
+  while (!absl::StrContains(shown, "B/s") && read_more()) {
   }
   EXPECT_THAT(shown, HasSubstr("%  "));
   // Ctrl-C, as the terminal sends it.

@@ -41,8 +41,14 @@ absl::Status MakeEmpty(int directory_fd, const std::string& path, const Cancella
   ASSIGN_OR_RETURN(const bool only_stagings, HasOnlyStagings(directory_fd, path));
   if (!only_stagings) return NotEmpty(path);
   RemoveAbandoned(directory_fd, cancellation);
+  return absl::OkStatus();
+}
+
+// Of two runs that want the directory at the same time, at most one finds only its own staging directory.
+absl::Status CheckAlone(int directory_fd, const std::string& staging, const std::string& path) {
   ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(directory_fd, path));
-  return names.empty() ? absl::OkStatus() : NotEmpty(absl::StrCat(path, "/", names.front()));
+  if (names == std::vector<std::string>{staging}) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(path, ": not empty: another run is filling it, or was killed"));
 }
 
 absl::StatusOr<struct stat> StatOf(int fd, const std::string& path) {
@@ -99,10 +105,12 @@ absl::StatusOr<StagedDirectory> StagedDirectory::Create(const std::string& path,
   absl::StatusOr<Staging> staging = StageDirectory(staged.parent_.get());
   if (!staging.ok()) return Annotate(staging.status(), path);
   staged.staging_ = *std::move(staging);
+  if (staged.in_place()) RETURN_IF_ERROR(CheckAlone(staged.parent_.get(), staged.staging_.name, path));
   return staged;
 }
 
 absl::Status StagedDirectory::OpenParent() {
+  if (path_.empty()) return absl::NotFoundError("a directory without a name");
   struct stat link = {};
   if (lstat(path_.c_str(), &link) == 0) {
     return absl::FailedPreconditionError(absl::StrCat(path_, ": a link to nowhere"));
@@ -164,6 +172,8 @@ absl::Status StagedDirectory::Discard() {
 
 absl::Status StagedDirectory::RestoreParent() {
   for (const std::string& name : moved_) RETURN_IF_ERROR(RemoveTreeAt(parent_.get(), name));
+  ASSIGN_OR_RETURN(const std::vector<std::string> of_others, NamesIn(parent_.get(), path_));
+  if (!of_others.empty()) return absl::OkStatus();  // theirs to describe, too
   RETURN_IF_ERROR(RemoveOtherXattrs(parent_.get(), before_, path_));
   return SetMetadata(parent_.get(), before_, path_);
 }

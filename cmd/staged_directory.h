@@ -36,7 +36,7 @@ class StagedDirectory {
   // Makes it appear. AlreadyExists if something has come to stand there meanwhile; it stays as it is then.
   absl::Status Publish();
   // Removes all that was filled; also after Publish(), when something else went wrong. A directory that was there
-  // before is as it was, with its owner, mode, extended attributes and times.
+  // before is as it was, with its owner, mode, extended attributes and times, unless others put something into it.
   absl::Status Discard();
 
  private:

@@ -19,6 +19,7 @@ absl::StatusOr<StagedFile> StagedFile::Create(const std::string& path) {
   if (stat(path.c_str(), &attributes) == 0 && !S_ISREG(attributes.st_mode)) {
     return absl::FailedPreconditionError(absl::StrCat(path, ": not a regular file"));
   }
+  if (path.empty()) return absl::NotFoundError("a file without a name");
   const size_t slash = path.rfind('/');
   const std::string parent = slash == std::string::npos ? "." : path.substr(0, slash + 1);
   StagedFile file;

@@ -22,6 +22,7 @@ namespace {
 
 constexpr char kPrefix[] = ".sluice-staged-";
 constexpr size_t kRandomCharacters = 6;
+constexpr int kMaxAttempts = 16;
 
 std::string NewName() {
   constexpr absl::string_view kAlphabet = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -42,19 +43,28 @@ bool IsStillNamed(int parent_fd, const Staging& staging) {
 // `make` returns an open descriptor of a new entry, or -1 and errno.
 template <typename Make>
 absl::StatusOr<Staging> Stage(int parent_fd, absl::string_view operation, Make make) {
-  while (true) {
+  for (int attempt = 1;; ++attempt) {
     Staging staging;
     staging.name = NewName();
     staging.fd.Reset(make(staging.name.c_str()));
     if (!staging.fd.valid()) {
-      // ENOENT: between making and opening, somebody took it for abandoned.
-      if (errno == EEXIST || (errno == ENOENT && faccessat(parent_fd, ".", F_OK, 0) == 0)) continue;
+      // ENOENT: between making and opening, somebody took it for abandoned; or the directory itself is gone.
+      if ((errno == EEXIST || errno == ENOENT) && attempt < kMaxAttempts) continue;
       return ErrnoStatus(errno, operation, staging.name);
     }
     // The same, between opening and locking.
     const bool taken = flock(staging.fd.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
     if (!taken && IsStillNamed(parent_fd, staging)) return staging;
   }
+}
+
+// True where others could give something of ours a name that marks it as abandoned.
+bool OthersMayRenameIn(int directory_fd) {
+  struct stat attributes = {};
+  if (fstat(directory_fd, &attributes) != 0) return true;
+  const bool of_others = attributes.st_uid != geteuid() && attributes.st_uid != 0;
+  const bool open_to_others = (attributes.st_mode & (S_IWGRP | S_IWOTH)) != 0 && (attributes.st_mode & S_ISVTX) == 0;
+  return of_others || open_to_others;
 }
 
 void RemoveIfAbandoned(int parent_fd, const std::string& name, const Cancellation* cancellation) {
@@ -88,6 +98,7 @@ bool IsStagingName(absl::string_view name) {
 }
 
 void RemoveAbandoned(int parent_fd, const Cancellation* cancellation) {
+  if (OthersMayRenameIn(parent_fd)) return;
   const absl::StatusOr<std::vector<std::string>> names = NamesIn(parent_fd, ".");
   if (!names.ok()) return;
   for (const std::string& name : *names) {

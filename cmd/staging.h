@@ -27,8 +27,8 @@ absl::StatusOr<Staging> StageFile(int parent_fd);
 // True for names as they are given here.
 bool IsStagingName(absl::string_view name);
 
-// Removes what is abandoned in the directory `parent_fd` and belongs to this user. What can't be removed stays, in
-// silence: it is not this run's failure. `cancellation` may be null.
+// Removes what is abandoned in the directory `parent_fd` and belongs to this user; nothing where other users may rename
+// what is in it. What can't be removed stays, in silence: it is not this run's failure. `cancellation` may be null.
 void RemoveAbandoned(int parent_fd, const Cancellation* cancellation);
 
 }  // namespace sluice

@@ -65,13 +65,20 @@ ProgressBar::~ProgressBar() {
 void ProgressBar::Add(int64_t bytes) {
   done_ += bytes;
   const Clock::time_point now = Clock::now();
-  if (now - drawn_at_ < kRedraw) return;
+  const int percent = static_cast<int>(Part() * 100);
+  // What has just been drawn may be all there is for a while.
+  if (now - drawn_at_ < kRedraw && percent == drawn_percent_) return;
   drawn_at_ = now;
+  drawn_percent_ = percent;
   Draw(now);
 }
 
+double ProgressBar::Part() const {
+  return total_ > 0 ? std::min(1.0, static_cast<double>(done_) / static_cast<double>(total_)) : 1.0;
+}
+
 void ProgressBar::Draw(Clock::time_point now) const {
-  const double part = total_ > 0 ? std::min(1.0, static_cast<double>(done_) / static_cast<double>(total_)) : 1.0;
+  const double part = Part();
   const double seconds = std::chrono::duration<double>(now - start_).count();
   const int64_t rate = seconds > 0 ? static_cast<int64_t>(static_cast<double>(done_) / seconds) : 0;
   const std::string text = absl::StrFormat(" %3.0f%%  %s of %s  %s/s", part * 100, FormatBytes(done_),

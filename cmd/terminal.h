@@ -37,12 +37,14 @@ class ProgressBar {
  private:
   using Clock = std::chrono::steady_clock;
 
+  double Part() const;
   void Draw(Clock::time_point now) const;
 
   const int64_t total_;
   const Clock::time_point start_ = Clock::now();
   int64_t done_ = 0;
   Clock::time_point drawn_at_;
+  int drawn_percent_ = 0;
 };
 
 }  // namespace sluice

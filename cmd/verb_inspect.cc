@@ -40,7 +40,7 @@ std::string AsText(const ResolvedImage& image) {
                    "platform   ", absl::CHexEscape(image.image.platform.ToString()), "\n",  //
                    "manifest   ", image.manifest.digest.ToString(), "  ", image.manifest.media_type, "\n",
                    "config     ", image.config.digest.ToString(), "  ", absl::CHexEscape(image.config.media_type), "\n",
-                   "layers     ", image.layers.size(), ", ", FormatBytes(LayerBytes(image)), "\n");
+                   "layers     ", image.layers.size(), ", ", FormatBytes(BlobBytes(image)), "\n");
   for (const ResolvedLayer& layer : image.layers) {
     absl::StrAppendFormat(&text, "  %s  %10s  %s\n", layer.blob.digest.ToString(), FormatBytes(layer.blob.size),
                           absl::CHexEscape(layer.blob.media_type));

@@ -50,17 +50,20 @@ int64_t CountOf(absl::Span<const LayerResult> layers, absl::string_view strategy
   return count;
 }
 
-absl::Status PrintSummary(const PullArguments& arguments, const ResolvedImage& image,
-                          absl::Span<const LayerResult> layers, double seconds, const Messages& messages) {
+// The image is there: that its summary can't be printed is no reason for an exit code that says otherwise.
+void PrintSummary(const PullArguments& arguments, const ResolvedImage& image, absl::Span<const LayerResult> layers,
+                  double seconds, const Messages& messages) {
   const Json result = ResultJson(image, layers, seconds);
   messages.Event("done", {{"bytes", result["bytes"]}, {"seconds", result["seconds"]}});
-  if (arguments.json) return PrintJson(result);
-  if (arguments.progress == "none") return absl::OkStatus();
-  messages.Line(absl::StrFormat(
-      "%s: %d layers in %.2f s, %d already there, %d from the snapshotter, %d unpacked by containerd (%s from %s)",
-      image.reference.ToString(), layers.size(), seconds, CountOf(layers, "present"), CountOf(layers, "snapshotter"),
-      CountOf(layers, "containerd"), image.manifest.digest.Short(), image.found_in));
-  return absl::OkStatus();
+  if (arguments.json) {
+    const absl::Status printed = PrintJson(result);
+    if (!printed.ok()) messages.Warning(printed.message());
+  } else if (arguments.progress != "none") {
+    messages.Line(absl::StrFormat(
+        "%s: %d layers in %.2f s, %d already there, %d from the snapshotter, %d unpacked by containerd (%s from %s)",
+        image.reference.ToString(), layers.size(), seconds, CountOf(layers, "present"), CountOf(layers, "snapshotter"),
+        CountOf(layers, "containerd"), image.manifest.digest.Short(), image.found_in));
+  }
 }
 
 // What containerd calls an invalid argument is the call, such as a snapshotter it does not know, never the image.
@@ -87,8 +90,9 @@ absl::Status Pull(const PullArguments& arguments, const VerbContext& context) {
     return Annotate(AboutContainerd(pulled),
                     absl::StrCat(opened.image.reference.ToString(), ": into ", arguments.address));
   }
-  return PrintSummary(arguments, opened.image, layers, std::chrono::duration<double>(Clock::now() - start).count(),
-                      context.messages);
+  PrintSummary(arguments, opened.image, layers, std::chrono::duration<double>(Clock::now() - start).count(),
+               context.messages);
+  return absl::OkStatus();
 }
 
 }  // namespace

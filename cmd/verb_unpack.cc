@@ -14,11 +14,12 @@
 #include "cmd/check.h"
 #include "cmd/image_arguments.h"
 #include "cmd/image_result.h"
-#include "cmd/image_unpack.h"
+#include "cmd/layer_sources.h"
 #include "cmd/progress.h"
 #include "cmd/staged_directory.h"
 #include "cmd/staged_file.h"
 #include "cmd/terminal.h"
+#include "unpack/flat_unpacker.h"
 
 namespace sluice {
 namespace {
@@ -33,6 +34,20 @@ struct UnpackArguments {
   bool json = false;
 };
 
+absl::StatusOr<std::vector<LayerResult>> UnpackLayers(const OpenedImage& opened, int directory_fd, Progress& progress,
+                                                      const Cancellation& cancellation) {
+  std::vector<LayerResult> results;
+  ASSIGN_OR_RETURN(const std::vector<LayerSource> sources, MakeLayerSources(opened, cancellation, progress, results));
+  UnpackOptions options;
+  options.cancellation = &cancellation;
+  const absl::StatusOr<std::vector<UnpackedLayer>> layers = UnpackFlat(directory_fd, sources, options);
+  if (!layers.ok()) {
+    return Annotate(DropDamagedLayers(opened, results, layers.status()), opened.image.reference.ToString());
+  }
+  for (size_t i = 0; i < results.size(); ++i) results[i].seconds = (*layers)[i].seconds;
+  return results;
+}
+
 // The tree stands: that its summary can't be printed is no reason for an exit code that says otherwise.
 void PrintSummary(const UnpackArguments& arguments, const ResolvedImage& image, absl::Span<const LayerResult> layers,
                   double seconds, const Messages& messages) {
@@ -44,18 +59,18 @@ void PrintSummary(const UnpackArguments& arguments, const ResolvedImage& image, 
     if (!printed.ok()) messages.Warning(printed.message());
   } else if (arguments.progress != "none") {
     messages.Line(absl::StrFormat("%s: %d layers, %s, unpacked into %s in %.2f s (%s from %s)",
-                                  image.reference.ToString(), image.layers.size(), FormatBytes(LayerBytes(image)),
+                                  image.reference.ToString(), image.layers.size(), FormatBytes(BlobBytes(image)),
                                   arguments.directory, seconds, image.manifest.digest.Short(), image.found_in));
   }
 }
 
 // After an error the caller discards `directory`, published or not.
 absl::StatusOr<std::vector<LayerResult>> UnpackInto(StagedDirectory& directory, std::optional<StagedFile>& metadata,
-                                                    const OpenedImage& opened, const UnpackOptions& options,
-                                                    Progress& progress) {
-  ASSIGN_OR_RETURN(std::vector<LayerResult> layers, UnpackImage(opened, directory.fd(), options, progress));
+                                                    const OpenedImage& opened, Progress& progress,
+                                                    const Cancellation& cancellation) {
+  ASSIGN_OR_RETURN(std::vector<LayerResult> layers, UnpackLayers(opened, directory.fd(), progress, cancellation));
   if (metadata.has_value()) RETURN_IF_ERROR(metadata->Write(opened.image.image.metadata_json));
-  RETURN_IF_ERROR(options.cancellation->Check());
+  RETURN_IF_ERROR(cancellation.Check());
   RETURN_IF_ERROR(directory.Publish());
   if (metadata.has_value()) RETURN_IF_ERROR(metadata->Publish());
   // The tree stands, whatever becomes of the cache.
@@ -74,9 +89,8 @@ absl::Status Unpack(const UnpackArguments& arguments, const VerbContext& context
   }
   ASSIGN_OR_RETURN(const OpenedImage opened, OpenImage(arguments.image, context));
   std::unique_ptr<Progress> progress = Progress::Create(arguments.progress, opened.image, context.messages);
-  UnpackOptions options;
-  options.cancellation = &context.cancellation;
-  const absl::StatusOr<std::vector<LayerResult>> layers = UnpackInto(directory, metadata, opened, options, *progress);
+  const absl::StatusOr<std::vector<LayerResult>> layers =
+      UnpackInto(directory, metadata, opened, *progress, context.cancellation);
   progress.reset();
   if (!layers.ok()) {
     const absl::Status discarded = directory.Discard();

@@ -32,7 +32,7 @@ expected=$storage/expected
 "$SLUICECTL" unpack "$REF" "$expected" --layout "$LAYOUT"
 
 node_case "containerd is not there"
-expect_refused 1 "$node/containerd.sock" sluice_pull
+expect_refused 7 "$node/containerd.sock" sluice_pull
 
 node_case "the snapshotter is not in containerd's configuration"
 sluice_start "$LAYOUT"
@@ -43,10 +43,10 @@ containerd_stop
 containerd_start
 
 node_case "an image for another platform, a tag that is not there, a registry that is down"
-expect_refused 1 "no image for platform linux/s390x" sluice_pull --platform linux/s390x
-expect_refused 1 "$REGISTRY/app:absent" "$SLUICECTL" pull "$REGISTRY/app:absent" --address "$node/containerd.sock"
+expect_refused 3 "no image for platform linux/s390x" sluice_pull --platform linux/s390x
+expect_refused 3 "$REGISTRY/app:absent" "$SLUICECTL" pull "$REGISTRY/app:absent" --address "$node/containerd.sock"
 registry_stop
-expect_refused 1 "onnect" sluice_pull
+expect_refused 7 "onnect" sluice_pull
 expect_empty_containerd
 registry_start
 
@@ -69,9 +69,20 @@ for signal in INT TERM KILL; do
   expect_no_strays
 done
 
-node_case "twice"
-sluice_pull
-sluice_pull
+# members: the name of every member of the JSON on stdin, however deep.
+members() { jq -c '[paths | map(if type == "number" then 0 else . end)] | unique - [["directory"]]'; }
+
+node_case "twice, with the JSON of docs/cli.md"
+sluice_pull --json --progress=json >"$node/first.json" 2>"$node/events"
+sluice_pull --json >"$node/second.json"
+documented=$(sed -n '/^## JSON/,/^```$/p' "$repository/docs/cli.md" | sed -n '/^```json/,/^```$/{/^```/!p}' | members)
+for run in first second; do
+  [ "$(members <"$node/$run.json")" = "$documented" ] || fail "$run: $(cat "$node/$run.json")"
+done
+[ "$(jq -r '[.layers[].strategy] | unique | join(" ")' "$node/first.json")" = snapshotter ] || fail "$(cat "$node/first.json")"
+[ "$(jq -r '[.layers[].strategy] | unique | join(" ")' "$node/second.json")" = present ] || fail "$(cat "$node/second.json")"
+[ "$(jq -r 'select(.event == "done").bytes' "$node/events")" = "$(jq .bytes "$node/first.json")" ] ||
+  fail "$(cat "$node/events")"
 [ -z "$(in_containerd leases ls -q)" ] || fail "a lease is left"
 expect_tree sluice "$top" "$expected"
 

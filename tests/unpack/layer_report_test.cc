@@ -40,6 +40,7 @@ TEST_P(SelfContainedTest, IsReportedBeforeAndAfterFinish) {
   const absl::StatusOr<UnpackedLayer> layer = unpacker.Finish({below.fd()});
   if (layer.ok()) {
     EXPECT_EQ(layer->self_contained, GetParam().self_contained);
+    EXPECT_GT(layer->seconds, 0);
   }
 }
 
