@@ -46,21 +46,6 @@ absl::Status CheckLayout(const std::string& path) {
       absl::StrCat("layout: ", path, ": not an OCI layout: it has neither index.json nor blobs"));
 }
 
-// An ordinary user needs no configuration, and may not be allowed to read the daemon's.
-absl::StatusOr<Config> LoadSettings(const ImageArguments& arguments) {
-  const bool is_default = arguments.config.empty();
-  absl::StatusOr<Config> config = LoadConfig(is_default ? kDefaultConfigPath : arguments.config);
-  if (is_default && absl::IsPermissionDenied(config.status())) config = Config{};
-  RETURN_IF_ERROR(config.status());
-  if (!arguments.hosts_dir.empty()) config->registry.hosts_dir = arguments.hosts_dir;
-  const auto append = [](std::vector<std::string>& to, const std::vector<std::string>& from) {
-    to.insert(to.end(), from.begin(), from.end());
-  };
-  append(config->registry.local_registries, arguments.local_registries);
-  append(config->registry.plain_http_credentials, arguments.plain_http_credentials);
-  return config;
-}
-
 // "3 hours ago"; "at a time that nobody noted".
 std::string DescribeAge(absl::Time time) {
   if (time == absl::InfinitePast()) return "at a time that nobody noted";
@@ -146,6 +131,20 @@ void AddImageArguments(CLI::App& verb, ImageArguments& arguments) {
   verb.add_flag("--offline", arguments.offline,
                 "ask no registry; a tag is what it was when its image was last kept in the cache")
       ->excludes(layout);
+}
+
+absl::StatusOr<Config> LoadSettings(const ImageArguments& arguments) {
+  const bool is_default = arguments.config.empty();
+  absl::StatusOr<Config> config = LoadConfig(is_default ? kDefaultConfigPath : arguments.config);
+  if (is_default && absl::IsPermissionDenied(config.status())) config = Config{};
+  RETURN_IF_ERROR(config.status());
+  if (!arguments.hosts_dir.empty()) config->registry.hosts_dir = arguments.hosts_dir;
+  const auto append = [](std::vector<std::string>& to, const std::vector<std::string>& from) {
+    to.insert(to.end(), from.begin(), from.end());
+  };
+  append(config->registry.local_registries, arguments.local_registries);
+  append(config->registry.plain_http_credentials, arguments.plain_http_credentials);
+  return config;
 }
 
 absl::StatusOr<OpenedImage> OpenImage(const ImageArguments& arguments, const VerbContext& context) {

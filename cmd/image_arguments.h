@@ -7,6 +7,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/status/statusor.h"
+#include "cmd/config.h"
 #include "cmd/verb.h"
 #include "registry/image_source.h"
 
@@ -27,6 +28,10 @@ struct ImageArguments {
 
 // Declares REF and the options that say where it is looked for; `arguments` is borrowed and outlives the parsing.
 void AddImageArguments(CLI::App& verb, ImageArguments& arguments);
+
+// The configuration that holds for these arguments: --config, else the daemon's if it is there and may be read (an
+// ordinary user needs none), with what the arguments add. Errors: as LoadConfig.
+absl::StatusOr<Config> LoadSettings(const ImageArguments& arguments);
 
 // An image and where its layers are read.
 struct OpenedImage {

@@ -15,6 +15,8 @@
 #include "cmd/messages.h"
 #include "cmd/terminal.h"
 #include "cmd/verb.h"
+#include "cmd/verb_cache.h"
+#include "cmd/verb_explain.h"
 #include "cmd/verb_inspect.h"
 #include "cmd/verb_pull.h"
 #include "cmd/verb_unpack.h"
@@ -116,6 +118,8 @@ int Run(int argc, char** argv) {
   AddUnpackVerb(app, run);
   AddInspectVerb(app, run);
   AddPullVerb(app, run);
+  AddCacheVerb(app, run);
+  AddExplainVerb(app, run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {

@@ -1,5 +1,6 @@
 #include "registry/image_source.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -37,6 +38,34 @@ void AddMiss(absl::Status& misses, const absl::Status& miss) {
 }
 
 Endpoint OriginOf(const Reference& reference) { return {reference.host, reference.repository}; }
+
+// Its tag, since that is what may move; by its digest it is found without a name.
+std::string NameInCache(const Reference& reference, const Descriptor& manifest) {
+  Reference name = reference;
+  name.digest = std::nullopt;
+  if (name.tag.empty()) name.digest = manifest.digest;
+  return name.ToString();
+}
+
+absl::Status ReadToEnd(ByteReader& reader, const std::function<void(int64_t bytes)>& on_bytes) {
+  std::vector<char> buffer(256 * 1024);
+  for (;;) {
+    ASSIGN_OR_RETURN(const size_t count, reader.Read(absl::MakeSpan(buffer)));
+    if (count == 0) return absl::OkStatus();
+    on_bytes(static_cast<int64_t>(count));
+  }
+}
+
+absl::Status Skip(ByteReader& reader, int64_t bytes) {
+  std::vector<char> buffer(256 * 1024);
+  while (bytes > 0) {
+    const size_t wanted = static_cast<size_t>(std::min<int64_t>(bytes, static_cast<int64_t>(buffer.size())));
+    ASSIGN_OR_RETURN(const size_t count, reader.Read(absl::MakeSpan(buffer).first(wanted)));
+    if (count == 0) return absl::DataLossError("it ends before the place where it was left");
+    bytes -= static_cast<int64_t>(count);
+  }
+  return absl::OkStatus();
+}
 
 bool RunsOn(const Platform& wanted, const Platform& image) {
   // Very old images do not say what they are for.
@@ -181,6 +210,45 @@ absl::Status ImageSource::AfterMiss(const absl::Status& miss, const absl::Status
   return absl::Status(registry.code(), absl::StrCat(miss.message(), "; then asked the registry: ", registry.message()));
 }
 
+absl::StatusOr<std::unique_ptr<ByteReader>> ImageSource::Fetch(const Reference& reference, const Descriptor& blob,
+                                                               int64_t offset, const Cancellation* cancellation) const {
+  for (const std::shared_ptr<const Store>& store : stores_) {
+    absl::StatusOr<std::unique_ptr<ByteReader>> reader = store->OpenBlob(blob.digest, blob.size, {OriginOf(reference)});
+    if (!reader.ok()) continue;
+    RETURN_IF_ERROR(Skip(**reader, offset));
+    return reader;
+  }
+  if (!AsksRegistries()) return absl::NotFoundError(absl::StrCat(blob.digest.ToString(), ": no store has it"));
+  return client_->OpenBlob(reference.host, reference.repository,
+                           {.digest = blob.digest, .size = blob.size, .offset = offset}, cancellation);
+}
+
+absl::Status ImageSource::AddToCache(const ResolvedImage& image, const std::function<void(int64_t bytes)>& on_bytes,
+                                     const Cancellation* cancellation) const {
+  if (caching_.cache == nullptr) return absl::FailedPreconditionError("there is no cache to add to");
+  BlobCache& cache = *caching_.cache;
+  for (const ResolvedLayer& layer : image.layers) {
+    const Descriptor& blob = layer.blob;
+    if (cache.OpenBlob(blob.digest, blob.size).ok()) {  // which counts as used
+      on_bytes(blob.size);
+      continue;
+    }
+    const auto fetch = [&](int64_t offset) { return Fetch(image.reference, blob, offset, cancellation); };
+    ASSIGN_OR_RETURN(const std::unique_ptr<ByteReader> reader,
+                     cache.OpenOrFetch(blob.digest, blob.size, fetch, cancellation));
+    RETURN_IF_ERROR(ReadToEnd(*reader, on_bytes));
+    if (!cache.Contains(blob.digest, blob.size)) {
+      return absl::ResourceExhaustedError(absl::StrCat(cache.path(), ": no room for ", blob.digest.ToString()));
+    }
+  }
+  for (const ResolvedIndex& index : image.indexes) {
+    RETURN_IF_ERROR(cache.WriteDocument(index.descriptor.digest, index.bytes));
+  }
+  RETURN_IF_ERROR(cache.WriteDocument(image.config.digest, image.config_bytes));
+  RETURN_IF_ERROR(cache.WriteDocument(image.manifest.digest, image.manifest_bytes));
+  return cache.NameImage(NameInCache(image.reference, image.manifest), image.manifest);
+}
+
 bool ImageSource::DropLayer(const LayerOrigin& origin, const Descriptor& blob) const {
   if (origin.strategy != kCached || caching_.cache == nullptr || origin.source != caching_.cache->path()) return false;
   return caching_.cache->Drop(blob.digest).ok() && AsksRegistries();
@@ -191,9 +259,7 @@ absl::Status ImageSource::KeepName(const ResolvedImage& image) const {
   for (const ResolvedLayer& layer : image.layers) {
     if (!caching_.cache->Contains(layer.blob.digest, layer.blob.size)) return absl::OkStatus();
   }
-  Reference name = image.reference;
-  name.digest = std::nullopt;
-  return caching_.cache->NameImage(name.ToString(), image.manifest);
+  return caching_.cache->NameImage(NameInCache(image.reference, image.manifest), image.manifest);
 }
 
 bool ImageSource::Keeps(const Reference& reference) const {

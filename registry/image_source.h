@@ -6,6 +6,7 @@
 // so it does not matter who has it. What comes from a remote registry is kept in the cache; a local one is near enough.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -92,6 +93,12 @@ class ImageSource {
   absl::StatusOr<OpenedLayer> OpenLayer(const Reference& reference, const Descriptor& blob,
                                         const Cancellation* cancellation) const;
 
+  // Everything of `image` into the cache, from the nearest place that has it, and its name; what is there already is
+  // not read again. `on_bytes` is told of every piece. As OpenLayer; FailedPrecondition without a cache;
+  // ResourceExhausted if it does not fit; DataLoss.
+  absl::Status AddToCache(const ResolvedImage& image, const std::function<void(int64_t bytes)>& on_bytes,
+                          const Cancellation* cancellation) const;
+
   // A layer from `origin` was not what its digest says: a cached one is dropped, so that the next time it is fetched.
   // True if that makes another try worth it.
   bool DropLayer(const LayerOrigin& origin, const Descriptor& blob) const;
@@ -123,6 +130,9 @@ class ImageSource {
   // The error of a registry that was asked because the stores had missed.
   absl::Status AfterMiss(const absl::Status& miss, const absl::Status& registry) const;
   bool Keeps(const Reference& reference) const;
+  // The bytes of a layer from `offset` on, from the first store that has it, else the registry.
+  absl::StatusOr<std::unique_ptr<ByteReader>> Fetch(const Reference& reference, const Descriptor& blob, int64_t offset,
+                                                    const Cancellation* cancellation) const;
   void Keep(const Reference& reference, const Digest& digest, const std::string& document) const;
   bool AsksRegistries() const { return client_ != nullptr && !caching_.offline; }
   // From the first store that has it, else the cache, whole and verified; NotFound naming them all, or the DataLoss of
