@@ -117,12 +117,12 @@ TEST_F(SluicectlRegistryTest, AClosedDescriptorIsNotTheNextFileOrConnection) {
   const std::string reference = Ref(), directory = work_.At("root");
   const pid_t pid = fork();
   if (pid == 0) {
-    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) close(fd);
+    for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) close(fd);
     execl(Program().c_str(), "sluicectl", "unpack", reference.c_str(), directory.c_str(), nullptr);
     _exit(127);
   }
   AwaitHang();
-  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+  for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
     EXPECT_EQ(std::filesystem::read_symlink(absl::StrCat("/proc/", pid, "/fd/", fd)), "/dev/null") << fd;
   }
   kill(pid, SIGTERM);
