@@ -93,7 +93,7 @@ void WriteFile(const std::string& path, absl::string_view content);
 
 class CacheFixture : public ::testing::Test {
  protected:
-  CacheFixture() { cache_ = Open(); }
+  explicit CacheFixture(TempDir::Place place = TempDir::Place::kDisk) : dir_(place) { cache_ = Open(); }
 
   std::unique_ptr<BlobCache> Open(const BlobCacheOptions& options = {.max_bytes = int64_t{1} << 40}) const;
 

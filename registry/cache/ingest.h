@@ -1,14 +1,13 @@
 // One file in ingest/: a blob while it arrives, or what is left of an interrupted download.
 //
 // The protocol, between threads and processes:
-//  - Who holds the exclusive lock of the file, while the file has its name, is its downloader: it alone appends,
-//  renames
-//    and removes. All others look. The kernel frees the lock when the downloader dies, however it dies.
+//  - Who holds the exclusive lock of the file, while the file has its name, is its downloader: it alone appends to it,
+//    renames and removes it. The kernel frees the lock when the downloader dies, however it dies.
 //  - A lock counts only if the file still has the name once it is locked: it may have been published, given up or
 //    evicted between open and flock.
 //  - Bytes are only ever appended, never changed and never cut off. A file that is no good loses its name; who has it
 //    open sees that, and starts anew or goes on without it.
-//  - The lock is shared by those who read a file that has all its bytes, so that it is not evicted.
+//  - Those who read a file that has all its bytes share the lock, so that it is not evicted.
 #pragma once
 
 #include <cstdint>
