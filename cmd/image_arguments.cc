@@ -63,7 +63,8 @@ absl::StatusOr<ImageSource> OpenLayout(const std::string& path) {
   return ImageSource(std::move(stores), nullptr);
 }
 
-absl::StatusOr<ImageSource> OpenSource(const ImageArguments& arguments, const VerbContext& context) {
+absl::StatusOr<ImageSource> OpenSource(const ImageArguments& arguments, const Reference& reference,
+                                       const VerbContext& context) {
   if (!arguments.layout.empty()) return OpenLayout(arguments.layout);
   ASSIGN_OR_RETURN(const Config config, LoadSettings(arguments));
   ASSIGN_OR_RETURN(RegistryAccess access, AccessFor(config));
@@ -73,10 +74,13 @@ absl::StatusOr<ImageSource> OpenSource(const ImageArguments& arguments, const Ve
   ImageCaching caching;
   caching.locality = access.locality;
   caching.offline = arguments.offline;
-  if (!arguments.no_cache) {
+  // What a local registry has is not kept.
+  const bool local = access.locality.Classify(reference.host) == Locality::kLocal;
+  if (arguments.needs_cache || (!arguments.no_cache && !local)) {
     absl::StatusOr<std::unique_ptr<BlobCache>> cache = OpenCache(arguments.cache, config);
     // Whoever names a cache wants it; nobody else needs it.
-    if (!cache.ok() && !arguments.cache.empty()) return cache.status();
+    const bool wanted = arguments.needs_cache || !arguments.cache.empty();
+    if (!cache.ok() && wanted) return cache.status();
     if (!cache.ok()) context.messages.Warning(absl::StrCat("without a cache: ", cache.status().message()));
     if (cache.ok()) caching.cache = *std::move(cache);
   }
@@ -153,7 +157,7 @@ absl::StatusOr<OpenedImage> OpenImage(const ImageArguments& arguments, const Ver
   if (!arguments.platform.empty()) {
     ASSIGN_OR_RETURN(platform, ParsePlatform(arguments.platform));
   }
-  ASSIGN_OR_RETURN(ImageSource source, OpenSource(arguments, context));
+  ASSIGN_OR_RETURN(ImageSource source, OpenSource(arguments, reference, context));
   OpenedImage opened;
   opened.source = std::make_shared<ImageSource>(std::move(source));
   ASSIGN_OR_RETURN(opened.image, opened.source->Resolve(reference, platform, &context.cancellation));

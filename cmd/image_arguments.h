@@ -24,6 +24,7 @@ struct ImageArguments {
   std::string cache;
   bool no_cache = false;
   bool offline = false;
+  bool needs_cache = false;  // set by the verb: also for a local registry, and it is an error if it can't be used
 };
 
 // Declares REF and the options that say where it is looked for; `arguments` is borrowed and outlives the parsing.

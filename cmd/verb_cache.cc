@@ -36,7 +36,9 @@ absl::StatusOr<std::unique_ptr<BlobCache>> Open(const CacheArguments& arguments)
 
 absl::Status Add(const CacheArguments& arguments, const VerbContext& context) {
   const auto start = std::chrono::steady_clock::now();
-  ASSIGN_OR_RETURN(const OpenedImage opened, OpenImage(arguments.image, context));
+  ImageArguments wanted = arguments.image;
+  wanted.needs_cache = true;
+  ASSIGN_OR_RETURN(const OpenedImage opened, OpenImage(wanted, context));
   const ResolvedImage& image = opened.image;
   std::unique_ptr<ProgressBar> bar;
   if (StderrIsTerminal() && !arguments.json) bar = std::make_unique<ProgressBar>(BlobBytes(image));
