@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -33,6 +34,7 @@ ROWS = [
     ("entries-2m-gzip", ("tmpfs",), ("floor",)),
 ]
 GOALS = {"umoci": 1 / 4, "umoci raw": 1 / 3, "floor": 2.0}
+GOAL_STREAM = 1.3
 GOAL_RSS_MIB = 96
 
 
@@ -182,13 +184,72 @@ class Bench:
         print("| " + " | ".join(cells) + " |", flush=True)
 
 
+class Registry:
+    """Debian's docker-registry on loopback with the image in it."""
+
+    def __init__(self, layout, work):
+        self.layout = layout
+        self.work = work
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.host = f"127.0.0.1:{free.getsockname()[1]}"
+
+    def __enter__(self):
+        config = os.path.join(self.work, "registry.yml")
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(f"version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n"
+                       f"storage: {{filesystem: {{rootdirectory: {self.work}/registry}}}}\nhttp: {{addr: \"{self.host}\"}}\n")
+        self.process = subprocess.Popen(["docker-registry", "serve", config], stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
+        host, port = self.host.split(":")
+        for _ in range(200):
+            try:
+                socket.create_connection((host, int(port)), timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        reference = f"{self.host}/app:1"
+        subprocess.run(["skopeo", "--insecure-policy", "copy", "-q", "--dest-tls-verify=false", f"oci:{self.layout}:1",
+                        f"docker://{reference}"], check=True)
+        return reference
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+        shutil.rmtree(os.path.join(self.work, "registry"), ignore_errors=True)
+
+
+def bench_stream(bench):
+    """The same image by `layout` and by `stream`: from a registry on loopback."""
+    layout = os.path.join(bench.options.images, "big-gzip")
+    figures = {"layout": [], "stream": []}
+    with Registry(layout, bench.work) as reference:
+        for repeat in range(bench.options.repeats):
+            for name in figures:
+                with FileSystem("tmpfs", bench.work) as mount_point:
+                    directory = os.path.join(mount_point, "out")
+                    command = bench.sluice(layout, directory) if name == "layout" else [
+                        bench.options.sluicectl, "unpack", reference, directory]
+                    figures[name].append(run(command))
+                say(f"bench: stream {repeat + 1}/{bench.options.repeats} {name}: {figures[name][-1][0]:.2f} s")
+    seconds = {name: statistics.median(s for s, _ in runs) for name, runs in figures.items()}
+    ratio = seconds["stream"] / seconds["layout"]
+    rss = max(mib for _, mib in figures["stream"])
+    print(f"\nFrom a registry on loopback, docker-registry's time included; asked: at most {GOAL_STREAM} of `layout`.\n")
+    print("| image | file system | layout | stream | ratio | peak RSS MiB |")
+    print("|---|---|--:|--:|--:|--:|")
+    print(f"| big-gzip | tmpfs | {seconds['layout']:.2f} | {seconds['stream']:.2f} | {ratio:.2f}"
+          f"{' (missed)' if ratio > GOAL_STREAM else ''} | {rss:.0f}{' (missed)' if rss > GOAL_RSS_MIB else ''} |",
+          flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(prog="bench")
     parser.add_argument("--sluicectl", required=True)
     parser.add_argument("--images", required=True)
     parser.add_argument("--umoci-zstd", required=True)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--only", action="append", help="an image; may be given more than once")
+    parser.add_argument("--only", action="append", help="an image, or \"stream\"; may be given more than once")
     options = parser.parse_args()
 
     with tempfile.TemporaryDirectory(dir=os.path.dirname(options.images), prefix="bench-") as work:
@@ -210,6 +271,8 @@ def main():
             bench.expect_refusal(layout)
             for file_system in file_systems:
                 bench.print_row(image, file_system, *bench.row(image, file_system, contenders))
+        if not options.only or "stream" in options.only:
+            bench_stream(bench)
 
 
 if __name__ == "__main__":
