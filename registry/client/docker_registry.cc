@@ -1,6 +1,7 @@
 #include "registry/client/docker_registry.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -49,6 +50,7 @@ bool Listens(int port) {
 DockerRegistry::DockerRegistry(const std::string& directory, const std::string& http, const std::string& rest) {
   const int port = FreePort();
   host_ = absl::StrCat("127.0.0.1:", port);
+  access_log_ = absl::StrCat(directory, "/access-", port, ".log");
   const std::string config = absl::StrCat(directory, "/config-", port, ".yml");
   std::ofstream(config) << "version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: " << directory
                         << "/data}}\n"
@@ -56,6 +58,8 @@ DockerRegistry::DockerRegistry(const std::string& directory, const std::string& 
   pid_ = fork();
   if (pid_ == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    const int log = open(access_log_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    if (log < 0 || dup2(log, STDOUT_FILENO) < 0) _exit(126);
     execlp("docker-registry", "docker-registry", "serve", config.c_str(), nullptr);
     _exit(127);
   }

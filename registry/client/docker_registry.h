@@ -21,9 +21,12 @@ class DockerRegistry {
   const std::string& host() const { return host_; }
   // "127.0.0.1_40123_": its directory below containerd's certs.d.
   std::string HostsDirectory() const;
+  // The file with a line for each request, such as «… "GET /v2/a/app/manifests/1 HTTP/2.0" 200 …».
+  const std::string& access_log() const { return access_log_; }
 
  private:
   std::string host_;
+  std::string access_log_;
   pid_t pid_ = -1;
 };
 

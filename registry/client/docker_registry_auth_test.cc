@@ -6,9 +6,11 @@
 #include <openssl/x509.h>
 
 #include <atomic>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -92,7 +94,10 @@ class DockerRegistryAuthTest : public ::testing::Test {
     const DockerRegistry plain(dir_.path());
     OciLayoutBuilder layout(dir_.MakeDirectory("layout"));
     testing::ImageSpec spec;
-    spec.layers = {{.tar = TarBuilder().File("f", std::string(300'000, 'x')).Build()}};
+    // What does not get smaller on the way, so that it takes more than one read.
+    std::string content;
+    for (uint32_t i = 0, x = 1; i < 2'000'000; ++i, x = x * 1664525 + 1013904223) content += static_cast<char>(x >> 24);
+    spec.layers = {{.tar = TarBuilder().File("f", content).Build()}};
     image_ = layout.AddImage(spec, "1");
     Run(absl::StrCat("skopeo copy --quiet --insecure-policy --dest-tls-verify=false oci:", layout.directory(),
                      ":1 docker://", plain.host(), "/a/app:1"));
@@ -176,6 +181,9 @@ TEST_F(DockerRegistryAuthTest, ItsOwnAuthorityByHostsToml) {
   const std::string server = absl::StrCat("server = \"https://", registry.host(), "\"\n");
   WriteHosts(registry.HostsDirectory(), absl::StrCat(server, "ca = \"", dir_.At("ca.pem"), "\"\n"));
   EXPECT_OK(FetchAll(Client(), registry.host()));
+  std::ifstream access_log(registry.access_log());
+  const std::string log((std::istreambuf_iterator<char>(access_log)), std::istreambuf_iterator<char>());
+  EXPECT_TRUE(absl::StrContains(log, "/manifests/1 HTTP/2.0\" 200 ")) << log;
   WriteHosts(registry.HostsDirectory(), server);
   EXPECT_THAT(FetchAll(Client(), registry.host()),
               StatusIs(absl::StatusCode::kUnavailable, "unable to get local issuer certificate"));

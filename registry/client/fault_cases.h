@@ -24,6 +24,7 @@ struct FaultCase {
   // What is asked for.
   bool size_known = true;
   int64_t offset = 0;
+  size_t buffer = 10'000;  // bytes that are read at a time
   // How.
   bool stalls = false;       // half a second without an answer is a stall
   bool tls = false;          // the registry speaks TLS

@@ -171,6 +171,10 @@ class FaultServer::Connection {
     return count <= 0 ? "" : std::string(buffer, static_cast<size_t>(count));
   }
 
+  bool HasClientCertificate() const {
+    return ssl_ != nullptr && std::unique_ptr<X509, decltype(&X509_free)>(SSL_get1_peer_certificate(ssl_), &X509_free);
+  }
+
   void End(Ending ending) {
     if (ending == Ending::kHang) {
       while (!Receive().empty()) {
@@ -201,6 +205,10 @@ FaultServer::FaultServer(const std::string& address, std::string blob, const Tls
   if (tls != nullptr) {
     SSL_CTX* const context = SSL_CTX_new(TLS_server_method());
     tls_context_ = std::shared_ptr<void>(context, [](void* p) { SSL_CTX_free(static_cast<SSL_CTX*>(p)); });
+    // Asked for, and whatever comes is good.
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 1; });
+    const unsigned char session_context = 1;
+    SSL_CTX_set_session_id_context(context, &session_context, 1);
     Require(SSL_CTX_use_certificate_chain_file(context, tls->certificate_file.c_str()) == 1, "certificate");
     Require(SSL_CTX_use_PrivateKey_file(context, tls->key_file.c_str(), SSL_FILETYPE_PEM) == 1, "key");
   }
@@ -297,6 +305,7 @@ bool FaultServer::AnswerOne(Connection& connection, int number) {
   request.line = request.head.substr(0, request.head.find("\r\n"));
   request.range = std::string(absl::StripPrefix(HeaderOf(request.head, "range"), "bytes="));
   request.authorization = HeaderOf(request.head, "authorization");
+  request.client_certificate = connection.HasClientCertificate();
   request.connection = number;
 
   std::function<void(const SeenRequest&)> observer;

@@ -59,13 +59,14 @@ struct Reply {
 };
 
 struct SeenRequest {
-  std::string line;           // "GET /v2/… HTTP/1.1"
-  std::string head;           // all of it, up to the empty line
-  std::string form;           // of a POST
-  std::string range;          // "500-999", "" without one
-  std::string authorization;  // the header's value
-  int connection = 0;         // by number, from 1
-  int64_t body_bytes = 0;     // of the answer, as far as the server means to send it
+  std::string line;                 // "GET /v2/… HTTP/1.1"
+  std::string head;                 // all of it, up to the empty line
+  std::string form;                 // of a POST
+  std::string range;                // "500-999", "" without one
+  std::string authorization;        // the header's value
+  bool client_certificate = false;  // was one shown?
+  int connection = 0;               // by number, from 1
+  int64_t body_bytes = 0;           // of the answer, as far as the server means to send it
 };
 
 struct TlsIdentity {

@@ -89,7 +89,7 @@ class FaultRun {
         client.OpenBlob(registry_.host(), "app", request, nullptr);
     if (!reader.ok()) return Show(reader.status());
     std::string read;
-    std::vector<char> buffer(7000);
+    std::vector<char> buffer(fault_.buffer);
     while (true) {
       const absl::StatusOr<size_t> count = (*reader)->Read(absl::MakeSpan(buffer));
       if (!count.ok()) return Show(count.status());

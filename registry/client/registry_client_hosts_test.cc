@@ -1,4 +1,5 @@
 // hosts.toml at work: mirrors in their order, what they are told and what not.
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -194,6 +195,29 @@ TEST_F(HostsTest, AHeaderMayBeTheAuthorization) {
   Write("server = \"http://{R}\"\n[header]\nAuthorization = \"Bearer fixed\"\n");
   ASSERT_OK(FetchBlob(Client()));
   EXPECT_EQ(registry_.requests()[0].authorization, "Bearer fixed");
+  // Where that is not good enough, what is goes in its place.
+  registry_.Script({Reply::Status(401).Header("WWW-Authenticate: Basic realm=\"x\""), Reply::Blob()});
+  RegistryClientOptions options = Options();
+  options.credentials = std::make_shared<HostCredentials>();
+  ASSERT_OK(FetchBlob(RegistryClient(LocalityRules::Create({}).value(), options)));
+  EXPECT_TRUE(absl::StrContains(registry_.requests()[2].head, "Authorization: Basic "));
+  EXPECT_FALSE(absl::StrContains(registry_.requests()[2].head, "Bearer"));
+}
+
+TEST_F(HostsTest, AClientCertificateIsShownToItsHostAlone) {
+  const std::string command = absl::StrCat(
+      "cd ", dir_.path(), " && exec 2>/dev/null && openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=all ",
+      "-addext subjectAltName=IP:127.0.0.1,IP:127.0.0.2 -keyout key.pem -out cert.pem");
+  ASSERT_EQ(std::system(command.c_str()), 0);
+  const TlsIdentity identity = {dir_.At("cert.pem"), dir_.At("key.pem")};
+  FaultServer registry("127.0.0.1", kManifest, &identity);
+  FaultServer storage("127.0.0.2", kManifest, &identity);
+  registry.Script({Reply::Redirect(absl::StrCat("https://", storage.host(), "/x"))});
+  Write(absl::StrCat("server = \"https://", registry.host(), "\"\nca = \"", identity.certificate_file,
+                     "\"\nclient = [[\"", identity.certificate_file, "\", \"", identity.key_file, "\"]]\n"));
+  ASSERT_OK(FetchBlob(Client()));
+  EXPECT_TRUE(registry.requests()[0].client_certificate);
+  EXPECT_FALSE(storage.requests()[0].client_certificate);
 }
 
 TEST_F(HostsTest, ChangesNeedNoRestart) {
