@@ -38,8 +38,8 @@ bool Answers(const std::string& socket_path) {
 
 }  // namespace
 
-PrivateContainerd::PrivateContainerd(absl::string_view config)
-    : socket_path_(directory_.At("c.sock")), config_path_(directory_.At("config.toml")) {
+PrivateContainerd::PrivateContainerd(absl::string_view config, TempDir::Place place)
+    : directory_(place), socket_path_(directory_.At("c.sock")), config_path_(directory_.At("config.toml")) {
   // cri wants a CNI, opt writes to /opt, the others probe the host's disks.
   std::ofstream(config_path_) << absl::StrCat(
       "version = 2\nroot = \"", directory_.At("root"), "\"\nstate = \"", directory_.At("state"),

@@ -15,8 +15,8 @@ namespace sluice::testing {
 class PrivateContainerd {
  public:
   // Serves when the constructor returns. `config` is appended to the configuration file, e.g. a [proxy_plugins.x]
-  // table.
-  explicit PrivateContainerd(absl::string_view config = "");
+  // table. In memory it writes thousands of documents in seconds: on a disk each of them waits for three syncs.
+  explicit PrivateContainerd(absl::string_view config = "", TempDir::Place place = TempDir::Place::kDisk);
   ~PrivateContainerd();
   PrivateContainerd(const PrivateContainerd&) = delete;
   PrivateContainerd& operator=(const PrivateContainerd&) = delete;
