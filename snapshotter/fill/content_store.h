@@ -22,6 +22,9 @@ struct ContentInfo {
   Digest digest;
   int64_t size = 0;
   absl::Time created_at;
+  // When the content or its labels were last changed, as every pull does. containerd leaves it out of a list.
+  std::optional<absl::Time> updated_at;
+  // Without those that list a manifest's layers (containerd.io/gc.ref.content.l.*): there are many, and nobody asks.
   std::map<std::string, std::string> labels;
 };
 
@@ -40,9 +43,15 @@ class ContentStore {
   virtual absl::StatusOr<std::vector<ContentInfo>> ListManifests(const std::string& containerd_namespace,
                                                                  absl::Time deadline) = 0;
 
-  // When the content or its labels were last changed, as every pull does.
-  virtual absl::StatusOr<absl::Time> UpdatedAt(const std::string& containerd_namespace, const Digest& digest,
-                                               absl::Time deadline) = 0;
+  // What the leases of unfinished work hold, newest lease first: the documents of the images that are being pulled, and
+  // those of their blobs that are here. Every client of containerd pulls under a lease that expires by itself, and
+  // fetches into it also what is here already (client.go Pull, core/metadata/content.go). Bounded.
+  virtual absl::StatusOr<std::vector<Digest>> ListLeased(const std::string& containerd_namespace,
+                                                         absl::Time deadline) = 0;
+
+  // Any content: NotFound if it is not here.
+  virtual absl::StatusOr<ContentInfo> Stat(const std::string& containerd_namespace, const Digest& digest,
+                                           absl::Time deadline) = 0;
 
   // The whole document, verified. ResourceExhausted when it is larger than `max_bytes`; DataLoss when its digest
   // differs; NotFound.

@@ -49,13 +49,15 @@ class ImageLayerProvider : public LayerProvider {
  public:
   explicit ImageLayerProvider(LayerProviderOptions options)
       : directories_(*options.directories),
+        resolver_(options.content_store, {.locality = options.locality,
+                                          .known_hosts = std::move(options.known_hosts),
+                                          .hosts_dir = std::move(options.hosts_dir)}),
         sources_({.stores = std::move(options.stores),
                   .cache = options.cache,
                   .content_store = options.content_store,
-                  .open_remote = std::move(options.open_remote),
+                  .open_remote = NotingWhoServed(std::move(options.open_remote)),
                   .locality = options.locality,
                   .policies = std::move(options.policies)}),
-        resolver_(options.content_store, OriginFinder(options.locality, std::move(options.known_hosts))),
         filler_(directories_, sources_,
                 {.workers = options.workers, .downloads = options.downloads, .limits = options.limits}),
         resolvers_(kResolverThreads) {}
@@ -104,6 +106,16 @@ class ImageLayerProvider : public LayerProvider {
     return absl::InternalError(absl::StrCat("layer ", request.ref.ToString(), ": ", e.what()));
   }
 
+  LayerSources::OpenRemote NotingWhoServed(LayerSources::OpenRemote open) {
+    if (open == nullptr) return nullptr;
+    return [this, open = std::move(open)](const Endpoint& endpoint, const PlannedBlob& blob, int64_t offset,
+                                          const Cancellation* cancellation) {
+      absl::StatusOr<std::unique_ptr<ByteReader>> reader = open(endpoint, blob, offset, cancellation);
+      if (reader.ok()) resolver_.NoteServed(endpoint);
+      return reader;
+    };
+  }
+
   // A config names the diffID, and hashes to the ref: a directory that was filled with that diffID is the layer.
   absl::StatusOr<std::optional<LayerRecord>> FindPresent(const PlannedLayer& layer) {
     if (!layer.diff_id.has_value()) return std::nullopt;
@@ -111,8 +123,8 @@ class ImageLayerProvider : public LayerProvider {
   }
 
   LayerDirectories& directories_;
-  LayerSources sources_;
   Resolver resolver_;
+  LayerSources sources_;
   Filler filler_;
   std::atomic<bool> stopping_{false};
   WorkerPool resolvers_;  // last: its tasks use all of the above

@@ -19,9 +19,10 @@ namespace sluice {
 struct LayerProviderOptions {
   std::vector<std::shared_ptr<const Store>> stores;
   LocalityRules locality;
-  // Hosts with their ports that the configuration names (local_registries, owners of stores): containerd does not say
-  // which port an image came from.
+  // Hosts with their ports that the configuration names (local_registries, owners of stores), and where containerd's
+  // hosts.toml are: containerd does not say which port an image came from.
   std::vector<std::string> known_hosts;
+  std::string hosts_dir;
   BlobCache* cache = nullptr;            // borrowed; null: registries are only streamed
   LayerSources::OpenRemote open_remote;  // null: no registry is asked
   RegistryPolicies policies;

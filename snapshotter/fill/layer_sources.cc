@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "glog/logging.h"
+#include "snapshotter/fill/image_origin.h"
 
 namespace sluice {
 namespace {
@@ -189,6 +190,8 @@ class LayerSources::Search {
       absl::StrAppend(&reason, ", and registry.policy forbids to download it from ", NamesOf(wanted_.endpoints));
     } else {
       absl::StrAppend(&reason, ", and could not be had from ", NamesOf(wanted_.endpoints));
+      const std::string mend = MendForUnknownPort(wanted_.endpoints, options_.locality);
+      if (!mend.empty()) absl::StrAppend(&reason, "; ", mend);
     }
     return reason;
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <iterator>
 #include <list>
 #include <utility>
 
@@ -13,6 +14,7 @@ namespace sluice {
 template <typename Key, typename Value>
 class LruMap {
  public:
+  // `capacity`: the sum of the weights that it keeps.
   explicit LruMap(size_t capacity) : capacity_(capacity) {}
 
   // The value, now the most recently used one; valid until the next Insert. Null if there is none.
@@ -20,25 +22,34 @@ class LruMap {
     auto found = index_.find(key);
     if (found == index_.end()) return nullptr;
     entries_.splice(entries_.begin(), entries_, found->second);
-    return &found->second->second;
+    return &found->second->value;
   }
 
-  void Insert(const Key& key, Value value) {
-    if (Value* present = Find(key)) {
-      *present = std::move(value);
-      return;
-    }
-    entries_.emplace_front(key, std::move(value));
+  // What alone weighs more than the map keeps is forgotten at once.
+  void Insert(const Key& key, Value value, size_t weight = 1) {
+    if (auto present = index_.find(key); present != index_.end()) Erase(present->second);
+    entries_.push_front({key, std::move(value), weight});
     index_[key] = entries_.begin();
-    if (entries_.size() > capacity_) {
-      index_.erase(entries_.back().first);
-      entries_.pop_back();
-    }
+    weight_ += weight;
+    while (weight_ > capacity_) Erase(std::prev(entries_.end()));
   }
 
  private:
-  using Entries = std::list<std::pair<Key, Value>>;
+  struct Entry {
+    Key key;
+    Value value;
+    size_t weight;
+  };
+  using Entries = std::list<Entry>;
+
+  void Erase(typename Entries::iterator entry) {
+    weight_ -= entry->weight;
+    index_.erase(entry->key);
+    entries_.erase(entry);
+  }
+
   const size_t capacity_;
+  size_t weight_ = 0;
   Entries entries_;  // most recently used first
   absl::flat_hash_map<Key, typename Entries::iterator> index_;
 };

@@ -31,6 +31,8 @@ struct PlannedLayer {
 struct Endpoint {
   std::string host;  // with its port, as in Reference::host
   std::string repository;
+  // `host` has no port, and nobody says that it needs none: containerd cuts ports off.
+  bool port_is_guess = false;
   bool operator==(const Endpoint&) const = default;
 };
 

@@ -1,6 +1,7 @@
 #include "snapshotter/fill/resolver.h"
 
 #include <algorithm>
+#include <atomic>
 #include <optional>
 #include <variant>
 
@@ -8,8 +9,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "registry/image_config.h"
 #include "registry/manifest.h"
+#include "snapshotter/fill/layer_hints.h"
+#include "snapshotter/fill/parallel_for.h"
 
 namespace sluice {
 namespace {
@@ -19,8 +21,14 @@ constexpr absl::string_view kChildManifestPrefix = "containerd.io/gc.ref.content
 
 // Long enough for the Prepares of one pull, short enough for names and labels to be fresh at the next.
 constexpr absl::Duration kPlanLifetime = absl::Seconds(30);
+// Pulls that follow each other faster than this, with a layer in common, count as one.
+constexpr absl::Duration kConfirmedLifetime = absl::Seconds(1);
 // Manifests with one and the same config: recompressed copies. More tell nothing new.
 constexpr size_t kMaxManifestsPerConfig = 4;
+// Questions to containerd at once.
+constexpr size_t kStatThreads = 8;
+// Leased contents that are looked at: those of many pulls.
+constexpr size_t kMaxStats = 1024;
 
 std::optional<Digest> ConfigDigest(const ContentInfo& manifest) {
   auto label = manifest.labels.find(kConfigLabel);
@@ -43,16 +51,6 @@ std::vector<Digest> TargetsOf(const Digest& manifest, const std::vector<ContentI
   return targets;
 }
 
-// The places of `chosen` and of the other manifests with its config.
-std::vector<size_t> SameConfig(const std::vector<ContentInfo>& manifests, size_t chosen) {
-  std::vector<size_t> places = {chosen};
-  const std::optional<Digest> config_digest = ConfigDigest(manifests[chosen]);
-  for (size_t i = 0; i < manifests.size(); ++i) {
-    if (i != chosen && ConfigDigest(manifests[i]) == config_digest) places.push_back(i);
-  }
-  return places;
-}
-
 absl::StatusOr<std::vector<Descriptor>> ParseLayers(const std::string& document, const Digest& config_digest,
                                                     size_t layer_count) {
   auto parsed = ParseManifestOrIndex(document);
@@ -62,6 +60,11 @@ absl::StatusOr<std::vector<Descriptor>> ParseLayers(const std::string& document,
     return absl::InvalidArgumentError("its layers do not match its config");
   }
   return manifest->layers;
+}
+
+void AddBlob(const Descriptor& layer, std::vector<PlannedBlob>& blobs) {
+  const bool known = absl::c_any_of(blobs, [&](const PlannedBlob& blob) { return blob.digest == layer.digest; });
+  if (!known && IsTarLayer(layer)) blobs.push_back({.digest = layer.digest, .size = layer.size});
 }
 
 absl::StatusOr<Plan> PlanFromLabels(const LayerRequest& request, const LayerHints& hints) {
@@ -103,22 +106,181 @@ absl::Status CheckParent(const Plan& plan, const LayerRequest& request) {
   return absl::OkStatus();
 }
 
+bool HasNoAnswer(const absl::Status& status) { return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status); }
+
 }  // namespace
+
+// One look into containerd's content store.
+class Resolver::Search {
+  // An image that has the wanted layer.
+  struct Match {
+    ContentInfo* manifest;
+    std::shared_ptr<const ImageChain> chain;
+  };
+
+ public:
+  Search(Resolver& resolver, const LayerRequest& request, const LayerHints& hints, absl::Time start)
+      : resolver_(resolver),
+        store_(*resolver.content_store_),
+        request_(request),
+        hints_(hints),
+        search_deadline_(start + kSearchTimeout),
+        deadline_(start + kTimeout) {}
+
+  // `leased`: what is being pulled.
+  absl::StatusOr<std::shared_ptr<const Plan>> Run(const std::vector<Digest>& leased) {
+    ASSIGN_OR_RETURN(std::shared_ptr<const Plan> plan, FindPlan(Stat(leased)));
+    if (plan == nullptr && hints_.manifest_digest.has_value()) {
+      ASSIGN_OR_RETURN(plan, FindPlan(Stat({*hints_.manifest_digest})));
+    }
+    if (plan != nullptr) return plan;
+    ASSIGN_OR_RETURN(std::vector<ContentInfo> all, store_.ListManifests(request_.containerd_namespace, deadline_));
+    ASSIGN_OR_RETURN(plan, FindPlan(std::move(all)));
+    if (plan != nullptr) return plan;
+    return absl::NotFoundError(absl::StrCat("no image in containerd's content store (namespace ",
+                                            request_.containerd_namespace, ") has the chain ", request_.ref.ToString(),
+                                            unreadable_.ok() ? "" : absl::StrCat(" (", unreadable_.message(), ")")));
+  }
+
+ private:
+  // What is known of each of `digests`, in their order; those that are gone are left out.
+  std::vector<ContentInfo> Stat(const std::vector<Digest>& digests) {
+    std::vector<absl::StatusOr<ContentInfo>> answers(std::min(digests.size(), kMaxStats));
+    ParallelFor(answers.size(), kStatThreads, [&](size_t i) {
+      answers[i] = store_.Stat(request_.containerd_namespace, digests[i], search_deadline_);
+      return !HasNoAnswer(answers[i].status());
+    });
+    std::vector<ContentInfo> contents;
+    for (absl::StatusOr<ContentInfo>& answer : answers) {
+      if (answer.ok()) contents.push_back(*std::move(answer));
+    }
+    return contents;
+  }
+
+  // From the manifests among `contents`. Null if none has the layer; an error if containerd does not answer.
+  absl::StatusOr<std::shared_ptr<const Plan>> FindPlan(std::vector<ContentInfo> contents) {
+    contents_ = std::move(contents);
+    std::vector<ContentInfo*> candidates;
+    std::vector<Digest> configs;
+    for (ContentInfo& content : contents_) {
+      if (const std::optional<Digest> config = ConfigDigest(content); config.has_value()) {
+        candidates.push_back(&content);
+        configs.push_back(*config);
+      }
+    }
+    ImageChains::Found found =
+        resolver_.chains_.Find(request_.containerd_namespace, configs, request_.ref, search_deadline_);
+    unreadable_.Update(found.unreadable);
+    if (found.matches.empty()) RETURN_IF_ERROR(found.incomplete);
+    std::vector<Match> matches;
+    for (ImageChains::Match& match : found.matches) {
+      matches.push_back({candidates[match.place], std::move(match.chain)});
+    }
+    const bool is_sure = Rank(matches) && found.incomplete.ok();
+    for (const Match& match : matches) {
+      absl::StatusOr<Plan> plan = MakePlan(*match.manifest, *match.chain);
+      if (plan.ok()) {
+        auto shared = std::make_shared<const Plan>(*std::move(plan));
+        if (is_sure) resolver_.Remember(request_.containerd_namespace, shared, match.manifest->digest);
+        return shared;
+      }
+      if (HasNoAnswer(plan.status())) return plan.status();
+      unreadable_.Update(plan.status());
+    }
+    return nullptr;
+  }
+
+  // The one that a label names, then the one that was touched last. False if containerd did not say when each was.
+  bool Rank(std::vector<Match>& matches) {
+    if (matches.size() < 2) return true;
+    std::atomic<bool> is_sure{true};
+    ParallelFor(matches.size(), kStatThreads, [&](size_t i) {
+      ContentInfo& manifest = *matches[i].manifest;
+      if (manifest.updated_at.has_value()) return true;
+      const absl::StatusOr<ContentInfo> content =
+          store_.Stat(request_.containerd_namespace, manifest.digest, search_deadline_);
+      if (HasNoAnswer(content.status())) is_sure = false;
+      manifest.updated_at = content.ok() ? content->updated_at : manifest.created_at;
+      return true;
+    });
+    absl::c_stable_sort(matches, [this](const Match& a, const Match& b) {
+      const bool a_is_named = a.manifest->digest == hints_.manifest_digest;
+      const bool b_is_named = b.manifest->digest == hints_.manifest_digest;
+      if (a_is_named != b_is_named) return a_is_named;
+      return a.manifest->updated_at > b.manifest->updated_at;
+    });
+    return is_sure;
+  }
+
+  absl::StatusOr<Plan> MakePlan(const ContentInfo& chosen, const ImageChain& chain) {
+    Plan plan;
+    plan.from_config = true;
+    for (size_t i = 0; i < chain.diff_ids.size(); ++i) {
+      plan.layers.push_back({.chain_id = chain.chain_ids[i], .diff_id = chain.diff_ids[i], .blobs = {}});
+    }
+    RETURN_IF_ERROR(AddBlobs(chosen, plan));
+
+    // Names are for the log and for finding a port: doing without is no reason to fail.
+    const std::vector<ImageRecord> images =
+        store_.ListImages(request_.containerd_namespace, deadline_).value_or(std::vector<ImageRecord>());
+    ImageOrigin origin = resolver_.origins_.Find(TargetsOf(chosen.digest, contents_), chosen.labels, images, hints_);
+    plan.image = std::move(origin.image);
+    plan.locality = origin.locality;
+    plan.endpoints = std::move(origin.endpoints);
+    return plan;
+  }
+
+  // Those of `chosen`, then those of the other manifests with its config.
+  absl::Status AddBlobs(const ContentInfo& chosen, Plan& plan) {
+    const std::optional<Digest> config = ConfigDigest(chosen);
+    std::vector<Digest> copies = {chosen.digest};
+    for (const ContentInfo& manifest : contents_) {
+      if (&manifest != &chosen && ConfigDigest(manifest) == config) copies.push_back(manifest.digest);
+    }
+    size_t used = 0;
+    absl::Status first_error;
+    for (const Digest& manifest : copies) {
+      if (used == kMaxManifestsPerConfig) break;
+      absl::StatusOr<std::vector<Descriptor>> layers = ReadLayers(manifest, *config, plan.layers.size());
+      if (!layers.ok()) {
+        first_error.Update(layers.status());
+        continue;
+      }
+      ++used;
+      for (size_t k = 0; k < plan.layers.size(); ++k) AddBlob((*layers)[k], plan.layers[k].blobs);
+    }
+    return used == 0 ? first_error : absl::OkStatus();
+  }
+
+  absl::StatusOr<std::vector<Descriptor>> ReadLayers(const Digest& manifest, const Digest& config, size_t layer_count) {
+    const absl::StatusOr<std::string> document =
+        store_.ReadDocument(request_.containerd_namespace, manifest, kMaxManifestBytes, deadline_);
+    absl::StatusOr<std::vector<Descriptor>> layers =
+        document.ok() ? ParseLayers(*document, config, layer_count) : document.status();
+    if (!layers.ok()) return Annotate(layers.status(), absl::StrCat("manifest ", manifest.ToString()));
+    return layers;
+  }
+
+  Resolver& resolver_;
+  ContentStore& store_;
+  const LayerRequest& request_;
+  const LayerHints& hints_;
+  const absl::Time search_deadline_;
+  const absl::Time deadline_;
+  std::vector<ContentInfo> contents_;  // that FindPlan() looks at
+  absl::Status unreadable_;
+};
 
 absl::StatusOr<Plan> Resolver::Resolve(const LayerRequest& request) {
   const LayerHints hints = ParseLayerHints(request.labels);
-  std::shared_ptr<const Plan> remembered = FindRemembered(request);
-  if (remembered == nullptr) {
-    auto found = PlanFromContentStore(request, hints);
-    if (!found.ok()) {
-      absl::StatusOr<Plan> from_labels = PlanFromLabels(request, hints);
-      if (from_labels.ok()) return from_labels;
-      return absl::NotFoundError(absl::StrCat("cannot tell which layer this is: ", found.status().message(), "; ",
-                                              from_labels.status().message()));
-    }
-    remembered = *std::move(found);
+  absl::StatusOr<std::shared_ptr<const Plan>> found = FindPlan(request, hints);
+  if (!found.ok()) {
+    absl::StatusOr<Plan> from_labels = PlanFromLabels(request, hints);
+    if (from_labels.ok()) return from_labels;
+    return absl::NotFoundError(absl::StrCat("cannot tell which layer this is: ", found.status().message(), "; ",
+                                            from_labels.status().message()));
   }
-  Plan plan = *remembered;
+  Plan plan = **found;
   plan.position = static_cast<size_t>(
       absl::c_find_if(plan.layers, [&](const PlannedLayer& layer) { return layer.chain_id == request.ref; }) -
       plan.layers.begin());
@@ -126,145 +288,42 @@ absl::StatusOr<Plan> Resolver::Resolve(const LayerRequest& request) {
   return plan;
 }
 
-absl::StatusOr<std::shared_ptr<const Plan>> Resolver::PlanFromContentStore(const LayerRequest& request,
-                                                                           const LayerHints& hints) {
+absl::StatusOr<std::shared_ptr<const Plan>> Resolver::FindPlan(const LayerRequest& request, const LayerHints& hints) {
   if (content_store_ == nullptr) return absl::NotFoundError("no address of containerd is configured");
-  const absl::Time deadline = absl::Now() + kTimeout;
-  const std::string& containerd_namespace = request.containerd_namespace;
-  auto manifests = content_store_->ListManifests(containerd_namespace, deadline);
-  if (!manifests.ok()) return manifests.status();
-
-  absl::Status unreadable;
-  ASSIGN_OR_RETURN(std::vector<Match> matches, FindMatches(request, *manifests, deadline, unreadable));
-  RankMatches(request, hints, *manifests, deadline, matches);
-  for (const Match& match : matches) {
-    auto plan = MakePlan(containerd_namespace, *manifests, match.manifest, *match.chain, hints, deadline);
-    if (plan.ok()) {
-      auto shared = std::make_shared<const Plan>(*std::move(plan));
-      Remember(containerd_namespace, shared);
-      return shared;
-    }
-    unreadable.Update(plan.status());
-  }
-  return absl::NotFoundError(absl::StrCat("no image in containerd's content store (namespace ", containerd_namespace,
-                                          ") has the chain ", request.ref.ToString(),
-                                          unreadable.ok() ? "" : absl::StrCat(" (", unreadable.message(), ")")));
+  if (std::shared_ptr<const Plan> plan = FindConfirmed(request)) return plan;
+  const absl::Time start = absl::Now();
+  const absl::StatusOr<std::vector<Digest>> answer =
+      content_store_->ListLeased(request.containerd_namespace, start + kTimeout);
+  const std::vector<Digest> leased = answer.value_or(std::vector<Digest>());
+  if (std::shared_ptr<const Plan> plan = Confirm(request, leased)) return plan;
+  if (HasNoAnswer(answer.status())) return answer.status();
+  return Search(*this, request, hints, start).Run(leased);
 }
 
-absl::StatusOr<std::vector<Resolver::Match>> Resolver::FindMatches(const LayerRequest& request,
-                                                                   const std::vector<ContentInfo>& manifests,
-                                                                   absl::Time deadline, absl::Status& unreadable) {
-  std::vector<Match> matches;
-  for (size_t i = 0; i < manifests.size(); ++i) {
-    const std::optional<Digest> config_digest = ConfigDigest(manifests[i]);
-    if (!config_digest.has_value()) continue;
-    auto chain = ReadChain(request.containerd_namespace, *config_digest, deadline);
-    if (absl::IsDeadlineExceeded(chain.status()) || absl::IsUnavailable(chain.status())) {
-      if (matches.empty()) return chain.status();
-      break;
-    }
-    if (!chain.ok()) {
-      unreadable.Update(chain.status());
-    } else if (*chain != nullptr && absl::c_linear_search((*chain)->chain_ids, request.ref)) {
-      matches.push_back({.manifest = i, .chain = *std::move(chain)});
-    }
-  }
-  return matches;
-}
-
-void Resolver::RankMatches(const LayerRequest& request, const LayerHints& hints,
-                           const std::vector<ContentInfo>& manifests, absl::Time deadline,
-                           std::vector<Match>& matches) {
-  if (matches.size() < 2) return;
-  std::vector<std::pair<absl::Time, Match>> ranked;
-  for (Match& match : matches) {
-    const Digest& digest = manifests[match.manifest].digest;
-    absl::Time time = absl::InfiniteFuture();
-    if (hints.manifest_digest != digest) {
-      time = content_store_->UpdatedAt(request.containerd_namespace, digest, deadline)
-                 .value_or(manifests[match.manifest].created_at);
-    }
-    ranked.emplace_back(time, std::move(match));
-  }
-  absl::c_stable_sort(ranked, [](const auto& a, const auto& b) { return a.first > b.first; });
-  for (size_t i = 0; i < matches.size(); ++i) matches[i] = std::move(ranked[i].second);
-}
-
-absl::StatusOr<std::shared_ptr<const Resolver::ImageChain>> Resolver::ReadChain(const std::string& containerd_namespace,
-                                                                                const Digest& config_digest,
-                                                                                absl::Time deadline) {
-  {
-    MutexLock lock(mutex_);
-    if (auto* known = chains_.Find(config_digest)) return *known;
-  }
-  auto document = content_store_->ReadDocument(containerd_namespace, config_digest, kMaxConfigBytes, deadline);
-  if (!document.ok()) return document.status();
-  std::shared_ptr<ImageChain> chain;
-  if (auto config = ParseImageConfig(*document); config.ok()) {
-    chain = std::make_shared<ImageChain>();
-    chain->chain_ids = ChainIds(config->diff_ids);
-    chain->diff_ids = std::move(config->diff_ids);
-  }
+std::shared_ptr<const Plan> Resolver::FindConfirmed(const LayerRequest& request) {
   MutexLock lock(mutex_);
-  chains_.Insert(config_digest, chain);
-  return chain;
-}
-
-absl::StatusOr<Plan> Resolver::MakePlan(const std::string& containerd_namespace,
-                                        const std::vector<ContentInfo>& manifests, size_t chosen,
-                                        const ImageChain& chain, const LayerHints& hints, absl::Time deadline) {
-  Plan plan;
-  plan.from_config = true;
-  for (size_t i = 0; i < chain.diff_ids.size(); ++i) {
-    plan.layers.push_back({.chain_id = chain.chain_ids[i], .diff_id = chain.diff_ids[i], .blobs = {}});
-  }
-
-  const Digest config_digest = *ConfigDigest(manifests[chosen]);
-  size_t used = 0;
-  absl::Status first_error;
-  for (size_t i : SameConfig(manifests, chosen)) {
-    if (used == kMaxManifestsPerConfig) break;
-    auto document =
-        content_store_->ReadDocument(containerd_namespace, manifests[i].digest, kMaxManifestBytes, deadline);
-    auto layers = document.ok() ? ParseLayers(*document, config_digest, plan.layers.size())
-                                : absl::StatusOr<std::vector<Descriptor>>(document.status());
-    if (!layers.ok()) {
-      first_error.Update(Annotate(layers.status(), absl::StrCat("manifest ", manifests[i].digest.ToString())));
-      continue;
-    }
-    ++used;
-    for (size_t k = 0; k < plan.layers.size(); ++k) {
-      const Descriptor& layer = (*layers)[k];
-      std::vector<PlannedBlob>& blobs = plan.layers[k].blobs;
-      const bool known = absl::c_any_of(blobs, [&](const PlannedBlob& blob) { return blob.digest == layer.digest; });
-      if (!known && IsTarLayer(layer)) blobs.push_back({.digest = layer.digest, .size = layer.size});
-    }
-  }
-  if (used == 0) return first_error;
-
-  // Names are for the log and for finding a port: doing without is no reason to fail.
-  const std::vector<ImageRecord> images =
-      content_store_->ListImages(containerd_namespace, deadline).value_or(std::vector<ImageRecord>());
-  ImageOrigin origin =
-      origins_.Find(TargetsOf(manifests[chosen].digest, manifests), manifests[chosen].labels, images, hints);
-  plan.image = std::move(origin.image);
-  plan.locality = origin.locality;
-  plan.endpoints = std::move(origin.endpoints);
-  return plan;
-}
-
-std::shared_ptr<const Plan> Resolver::FindRemembered(const LayerRequest& request) {
-  MutexLock lock(mutex_);
-  RememberedPlan* remembered = plans_.Find({request.containerd_namespace, request.ref});
-  if (remembered == nullptr || remembered->expires < absl::Now()) return nullptr;
+  const RememberedPlan* remembered = plans_.Find({request.containerd_namespace, request.ref});
+  if (remembered == nullptr || remembered->confirmed < clock_()) return nullptr;
   return remembered->plan;
 }
 
-void Resolver::Remember(const std::string& containerd_namespace, const std::shared_ptr<const Plan>& plan) {
-  const absl::Time expires = absl::Now() + kPlanLifetime;
+std::shared_ptr<const Plan> Resolver::Confirm(const LayerRequest& request, const std::vector<Digest>& leased) {
+  const absl::Time now = clock_();
+  MutexLock lock(mutex_);
+  RememberedPlan* remembered = plans_.Find({request.containerd_namespace, request.ref});
+  if (remembered == nullptr || remembered->expires < now) return nullptr;
+  if (!leased.empty() && !absl::c_linear_search(leased, remembered->manifest)) return nullptr;
+  remembered->confirmed = now + kConfirmedLifetime;
+  return remembered->plan;
+}
+
+void Resolver::Remember(const std::string& containerd_namespace, const std::shared_ptr<const Plan>& plan,
+                        const Digest& manifest) {
+  const absl::Time now = clock_();
+  const RememberedPlan remembered = {plan, manifest, now + kConfirmedLifetime, now + kPlanLifetime};
   MutexLock lock(mutex_);
   for (const PlannedLayer& layer : plan->layers) {
-    plans_.Insert({containerd_namespace, layer.chain_id}, {plan, expires});
+    plans_.Insert({containerd_namespace, layer.chain_id}, remembered);
   }
 }
 

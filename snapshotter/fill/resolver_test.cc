@@ -1,15 +1,12 @@
 #include "snapshotter/fill/resolver.h"
 
-#include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
-#include "registry/image_config.h"
+#include "snapshotter/fill/resolver_fixture.h"
 #include "tests/testing/status_matchers.h"
 
 namespace sluice {
@@ -17,111 +14,7 @@ namespace {
 
 using absl::StatusCode;
 using nlohmann::json;
-using ::testing::HasSubstr;
 using testing::StatusIs;
-
-constexpr char kLayerType[] = "application/vnd.oci.image.layer.v1.tar+gzip";
-
-Digest DiffId(int i) { return Digest::Of(absl::StrCat("tar ", i)); }
-Digest BlobOf(int i, const std::string& compression = "gzip") {
-  return Digest::Of(absl::StrCat("blob ", i, compression));
-}
-
-// containerd's content store with what a pull puts into it, and a count of what was asked.
-class ContainerdDouble : public ContentStore {
- public:
-  struct Image {
-    Digest config;
-    Digest manifest;
-  };
-
-  // An image of the layers `layers`; the newest so far. `salt` makes the config another one.
-  Image Add(const std::vector<int>& layers, const std::string& salt = "", const std::string& compression = "gzip",
-            const char* layer_type = kLayerType) {
-    json config = {{"architecture", "amd64"}, {"os", "linux"}, {"author", salt}, {"config", json::object()}};
-    config["rootfs"] = {{"type", "layers"}, {"diff_ids", json::array()}};
-    json manifest = {{"schemaVersion", 2}, {"mediaType", "application/vnd.oci.image.manifest.v1+json"}};
-    manifest["layers"] = json::array();
-    for (int layer : layers) {
-      config["rootfs"]["diff_ids"].push_back(DiffId(layer).ToString());
-      manifest["layers"].push_back(
-          {{"mediaType", layer_type}, {"digest", BlobOf(layer, compression).ToString()}, {"size", 100 + layer}});
-    }
-    Image image;
-    image.config = Put(config.dump());
-    manifest["config"] = {{"mediaType", "application/vnd.oci.image.config.v1+json"},
-                          {"digest", image.config.ToString()},
-                          {"size", config.dump().size()}};
-    image.manifest = Put(manifest.dump());
-    ContentInfo info;
-    info.digest = image.manifest;
-    info.labels = {{"containerd.io/gc.ref.content.config", image.config.ToString()},
-                   {"containerd.io/distribution.source.172.30.0.1", "app"}};
-    manifests.insert(manifests.begin(), info);
-    return image;
-  }
-
-  Digest Put(const std::string& document) {
-    const Digest digest = Digest::Of(document);
-    documents[digest] = document;
-    return digest;
-  }
-
-  absl::StatusOr<std::vector<ContentInfo>> ListManifests(const std::string& containerd_namespace, absl::Time) override {
-    ++lists;
-    if (!failure.ok()) return failure;
-    if (containerd_namespace != "default") return std::vector<ContentInfo>();
-    return manifests;
-  }
-
-  absl::StatusOr<absl::Time> UpdatedAt(const std::string&, const Digest& digest, absl::Time) override {
-    auto touched = updated.find(digest);
-    return touched == updated.end() ? absl::UnixEpoch() : touched->second;
-  }
-
-  absl::StatusOr<std::string> ReadDocument(const std::string&, const Digest& digest, int64_t max_bytes,
-                                           absl::Time) override {
-    ++reads;
-    auto document = documents.find(digest);
-    if (document == documents.end()) return absl::NotFoundError("containerd: read: not found");
-    EXPECT_LE(static_cast<int64_t>(document->second.size()), max_bytes);
-    return document->second;
-  }
-
-  bool HasBlob(const std::string&, const Digest&, std::optional<int64_t>, absl::Time) override { return false; }
-  absl::StatusOr<std::unique_ptr<ByteReader>> OpenBlob(const std::string&, const Digest&,
-                                                       const Cancellation*) override {
-    return absl::NotFoundError("no blobs here");
-  }
-
-  absl::StatusOr<std::vector<ImageRecord>> ListImages(const std::string&, absl::Time) override { return images; }
-
-  std::vector<ContentInfo> manifests;
-  std::map<Digest, std::string> documents;
-  std::vector<ImageRecord> images;
-  std::map<Digest, absl::Time> updated;
-  absl::Status failure;
-  int lists = 0;
-  int reads = 0;
-};
-
-class ResolverTest : public ::testing::Test {
- protected:
-  static LayerRequest Wanting(const std::vector<int>& chain) {
-    std::vector<Digest> diff_ids;
-    for (int layer : chain) diff_ids.push_back(DiffId(layer));
-    const std::vector<Digest> chain_ids = ChainIds(diff_ids);
-    LayerRequest request;
-    request.containerd_namespace = "default";
-    request.ref = chain_ids.back();
-    request.has_parent = chain.size() > 1;
-    if (request.has_parent) request.parent_chain_id = chain_ids[chain.size() - 2];
-    return request;
-  }
-
-  ContainerdDouble containerd_;
-  Resolver resolver_{&containerd_, OriginFinder(*LocalityRules::Create({}), {})};
-};
 
 TEST_F(ResolverTest, FindsTheLayerInTheMiddleOfAnImage) {
   containerd_.Add({1, 2, 3});
@@ -145,6 +38,7 @@ TEST_F(ResolverTest, AsksContainerdOnceForAllLayersOfAPull) {
   ASSERT_OK_AND_ASSIGN(const Plan plan, resolver_.Resolve(Wanting({1, 2, 3})));
   EXPECT_EQ(plan.position, 2u);
   EXPECT_EQ(containerd_.lists, 1);
+  EXPECT_EQ(containerd_.lease_lists, 1);
   EXPECT_EQ(containerd_.reads, 2);  // config and manifest
 }
 
@@ -290,19 +184,6 @@ TEST_F(ResolverTest, NameComesFromTheIndexThatAnImagePointsTo) {
   ASSERT_OK_AND_ASSIGN(const Plan plan, resolver_.Resolve(Wanting({1})));
   EXPECT_EQ(plan.image, "172.30.0.1:5000/app:1");
   EXPECT_EQ(plan.endpoints[0].host, "172.30.0.1:5000");
-}
-
-TEST(LruMapTest, ForgetsWhatWasNotUsedForLongest) {
-  LruMap<int, int> map(2);
-  map.Insert(1, 10);
-  map.Insert(2, 20);
-  ASSERT_NE(map.Find(1), nullptr);
-  map.Insert(3, 30);
-  EXPECT_EQ(map.Find(2), nullptr);
-  EXPECT_EQ(*map.Find(1), 10);
-  map.Insert(1, 11);
-  EXPECT_EQ(*map.Find(1), 11);
-  EXPECT_EQ(*map.Find(3), 30);
 }
 
 }  // namespace

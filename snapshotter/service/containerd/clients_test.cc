@@ -6,8 +6,10 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "snapshotter/service/containerd/connection.h"
 #include "snapshotter/service/containerd/content_store_client.h"
@@ -26,11 +28,16 @@ namespace sluice {
 namespace {
 
 using absl::StatusCode;
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 using testing::IsOk;
+using ::testing::Pair;
 using testing::StatusIs;
+using ::testing::UnorderedElementsAre;
 
 constexpr char kConfigLabel[] = "containerd.io/gc.ref.content.config";
 constexpr char kIndexLabel[] = "containerd.io/gc.ref.content.m.0";
+constexpr char kLayerLabel[] = "containerd.io/gc.ref.content.l.0";
 
 absl::Time Soon() { return absl::Now() + absl::Seconds(2); }
 
@@ -56,26 +63,60 @@ TEST_F(ClientsTest, ListsManifestsAndIndexesNewestFirst) {
   Put("a layer", {{"containerd.io/uncompressed", config.ToString()}});
   const Digest old_manifest = Put("old manifest", {{kConfigLabel, config.ToString()}});
   const Digest index = Put("index", {{kIndexLabel, old_manifest.ToString()}});
-  const Digest new_manifest = Put("new manifest", {{kConfigLabel, config.ToString()}});
+  const Digest new_manifest =
+      Put("new manifest", {{kConfigLabel, config.ToString()}, {kLayerLabel, config.ToString()}});
 
   ASSERT_OK_AND_ASSIGN(std::vector<ContentInfo> manifests, store_.ListManifests("default", Soon()));
   ASSERT_EQ(manifests.size(), 3u);
   EXPECT_EQ(manifests[0].digest, new_manifest);
   EXPECT_EQ(manifests[0].size, 12);
-  EXPECT_EQ(manifests[0].labels.at(kConfigLabel), config.ToString());
+  EXPECT_THAT(manifests[0].labels, ElementsAre(Pair(kConfigLabel, config.ToString())));
   EXPECT_EQ(manifests[1].digest, index);
   EXPECT_EQ(manifests[2].digest, old_manifest);
 
   // A pull of what is there labels it anew.
-  ASSERT_OK_AND_ASSIGN(const absl::Time before, store_.UpdatedAt("default", old_manifest, Soon()));
+  ASSERT_OK_AND_ASSIGN(const ContentInfo before, store_.Stat("default", old_manifest, Soon()));
   Put("old manifest", {{"containerd.io/distribution.source.172.30.0.1", "app"}});
-  ASSERT_OK_AND_ASSIGN(const absl::Time after, store_.UpdatedAt("default", old_manifest, Soon()));
-  EXPECT_GT(after, before);
-  ASSERT_OK_AND_ASSIGN(manifests, store_.ListManifests("default", Soon()));
-  EXPECT_EQ(manifests[2].labels.size(), 2u) << "labels that were there stay";
-
+  ASSERT_OK_AND_ASSIGN(const ContentInfo after, store_.Stat("default", old_manifest, Soon()));
+  EXPECT_GT(after.updated_at, before.updated_at);
+  EXPECT_EQ(after.created_at, before.created_at);
+  EXPECT_EQ(after.size, 12);
+  EXPECT_EQ(after.labels.size(), 2u) << "labels that were there stay";
+  EXPECT_THAT(store_.Stat("k8s.io", old_manifest, Soon()), StatusIs(StatusCode::kNotFound));
   ASSERT_OK_AND_ASSIGN(manifests, store_.ListManifests("k8s.io", Soon()));
   EXPECT_TRUE(manifests.empty());
+}
+
+TEST_F(ClientsTest, LeasesShowWhatIsBeingPulled) {
+  ASSERT_OK_AND_ASSIGN(Lease naming, Lease::Take(session_));
+  const Digest old_manifest = Put("old manifest");
+  Put("another");
+  Descriptor target;
+  target.media_type = "application/vnd.oci.image.manifest.v1+json";
+  target.digest = old_manifest;
+  target.size = 12;
+  ASSERT_OK(PutImage(session_, "172.30.0.1:5000/app:1", target));
+  ASSERT_OK(naming.Release());
+  EXPECT_THAT(*store_.ListLeased("default", Soon()), IsEmpty());
+
+  ASSERT_OK_AND_ASSIGN(Lease pull, Lease::Take(session_));
+  // What is here already is in the lease of who fetches it, too.
+  Put("old manifest", {{"containerd.io/distribution.source.172.30.0.1", "app"}});
+  const Digest config = Put("config");
+  ASSERT_OK(KeepSnapshot(session_, "overlayfs", "layer"));
+  ContainerdSession second_session(channel_, "default", cancellation_);
+  ASSERT_OK_AND_ASSIGN(Lease second_pull, Lease::Take(second_session));
+  ContentWriter writer(second_session);
+  ASSERT_OK(writer.WriteDocument(Digest::Of("second"), "second", {}));
+
+  ASSERT_OK_AND_ASSIGN(std::vector<Digest> leased, store_.ListLeased("default", Soon()));
+  EXPECT_THAT(leased, UnorderedElementsAre(old_manifest, config, Digest::Of("second")));
+  EXPECT_EQ(leased[0], Digest::Of("second")) << "the newest lease goes first";
+  EXPECT_THAT(*store_.ListLeased("k8s.io", Soon()), IsEmpty());
+
+  // An import.
+  for (int i = 0; i < 1025; ++i) ASSERT_OK(KeepSnapshot(session_, "overlayfs", absl::StrCat("layer ", i)));
+  EXPECT_THAT(*store_.ListLeased("default", Soon()), ElementsAre(Digest::Of("second")));
 }
 
 TEST_F(ClientsTest, ReadsDocumentsWithinTheirCap) {
@@ -217,6 +258,7 @@ TEST_F(ClientsTest, ContainerdThatIsBackIsFoundAtOnce) {
   const absl::Time end = absl::Now() + absl::Seconds(2);
   while (absl::Now() < end) ASSERT_FALSE(ReadContainerdUuid(channel_, Soon()).ok());
   containerd_.Start();
+  EXPECT_OK(store_.ListLeased("default", Soon()).status());
   EXPECT_OK(store_.ListManifests("default", Soon()).status());
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
@@ -14,10 +15,19 @@ namespace {
 
 namespace content_v1 = containerd::services::content::v1;
 namespace images_v1 = containerd::services::images::v1;
+namespace leases_v1 = containerd::services::leases::v1;
 
 // containerd sets these labels on every manifest and every index whose children it has fetched, before it unpacks.
 constexpr char kManifestFilter[] = R"(labels."containerd.io/gc.ref.content.config")";
 constexpr char kIndexFilter[] = R"(labels."containerd.io/gc.ref.content.m.0")";
+// The labels of a manifest that list its layers.
+constexpr char kLayerLabelPrefix[] = "containerd.io/gc.ref.content.l.";
+
+// What a client takes for as long as it works; BuildKit, for one, also keeps thousands of leases that do not expire.
+constexpr char kLeaseFilter[] = R"(labels."containerd.io/gc.expire")";
+constexpr size_t kMaxLeases = 32;
+// A lease with more in it than the documents and layers of an image of many platforms is an import, not a pull.
+constexpr int kMaxLeased = 1024;
 
 // Longer than the pause between two attempts to connect.
 constexpr absl::Duration kReconnectLimit = absl::Milliseconds(500);
@@ -26,25 +36,43 @@ absl::Time ToTime(const google::protobuf::Timestamp& timestamp) {
   return absl::FromUnixSeconds(timestamp.seconds()) + absl::Nanoseconds(timestamp.nanos());
 }
 
+// Takes the labels out of `info`.
+ContentInfo ToContentInfo(const Digest& digest, content_v1::Info& info) {
+  ContentInfo content;
+  content.digest = digest;
+  content.size = info.size();
+  content.created_at = ToTime(info.created_at());
+  for (auto& [key, value] : *info.mutable_labels()) {
+    if (!absl::StartsWith(key, kLayerLabelPrefix)) content.labels.emplace(key, std::move(value));
+  }
+  return content;
+}
+
+// `call`, which answers a StatusOr, and once more if only the connection has not seen yet that containerd is there: one
+// that has just started may call us at once.
+template <typename Call>
+auto CallReconnecting(grpc::Channel& channel, absl::Time deadline, const Call& call) {
+  auto answer = call();
+  if (!absl::IsUnavailable(answer.status())) return answer;
+  const absl::Time until = std::min(deadline, absl::Now() + kReconnectLimit);
+  return channel.WaitForConnected(absl::ToChronoTime(until)) ? call() : std::move(answer);
+}
+
 }  // namespace
 
 ContentStoreClient::ContentStoreClient(const std::shared_ptr<grpc::Channel>& channel)
     : channel_(channel),
       content_(content_v1::Content::NewStub(channel)),
-      images_(images_v1::Images::NewStub(channel)) {}
+      images_(images_v1::Images::NewStub(channel)),
+      leases_(leases_v1::Leases::NewStub(channel)) {}
 
 absl::StatusOr<std::vector<ContentInfo>> ContentStoreClient::ListManifests(const std::string& containerd_namespace,
                                                                            absl::Time deadline) {
-  absl::StatusOr<std::vector<ContentInfo>> manifests = ListOnce(containerd_namespace, deadline);
-  if (!absl::IsUnavailable(manifests.status())) return manifests;
-  // A containerd that has just started, and calls us already, is there: only the connection has not seen it yet.
-  const absl::Time until = std::min(deadline, absl::Now() + kReconnectLimit);
-  if (!channel_->WaitForConnected(absl::ToChronoTime(until))) return manifests;
-  return ListOnce(containerd_namespace, deadline);
+  return CallReconnecting(*channel_, deadline, [&] { return ListManifestsOnce(containerd_namespace, deadline); });
 }
 
-absl::StatusOr<std::vector<ContentInfo>> ContentStoreClient::ListOnce(const std::string& containerd_namespace,
-                                                                      absl::Time deadline) {
+absl::StatusOr<std::vector<ContentInfo>> ContentStoreClient::ListManifestsOnce(const std::string& containerd_namespace,
+                                                                               absl::Time deadline) {
   grpc::ClientContext context;
   PrepareCall(context, containerd_namespace, deadline);
   content_v1::ListContentRequest request;
@@ -55,24 +83,59 @@ absl::StatusOr<std::vector<ContentInfo>> ContentStoreClient::ListOnce(const std:
   const auto stream = content_->List(&context, request);
   content_v1::ListContentResponse response;
   while (stream->Read(&response)) {
-    for (const content_v1::Info& info : response.info()) {
+    for (content_v1::Info& info : *response.mutable_info()) {
       absl::StatusOr<Digest> digest = Digest::Parse(info.digest());
       if (!digest.ok()) continue;  // another algorithm than ours
-      manifests.push_back({.digest = *digest,
-                           .size = info.size(),
-                           .created_at = ToTime(info.created_at()),
-                           .labels = {info.labels().begin(), info.labels().end()}});
+      manifests.push_back(ToContentInfo(*digest, info));
     }
   }
   RETURN_IF_ERROR(FromGrpcStatus(stream->Finish(), "list content"));
-  // Not by updated_at: containerd leaves it out of a list.
   std::stable_sort(manifests.begin(), manifests.end(),
                    [](const ContentInfo& a, const ContentInfo& b) { return a.created_at > b.created_at; });
   return manifests;
 }
 
-absl::StatusOr<content_v1::Info> ContentStoreClient::GetInfo(const std::string& containerd_namespace,
-                                                             const Digest& digest, absl::Time deadline) {
+absl::StatusOr<std::vector<Digest>> ContentStoreClient::ListLeased(const std::string& containerd_namespace,
+                                                                   absl::Time deadline) {
+  ASSIGN_OR_RETURN(std::vector<Lease> leases, CallReconnecting(*channel_, deadline, [&] {
+                     return ListLeasesOnce(containerd_namespace, deadline);
+                   }));
+  if (leases.size() > kMaxLeases) leases.resize(kMaxLeases);
+  std::vector<Digest> leased;
+  for (const Lease& lease : leases) {
+    grpc::ClientContext context;
+    PrepareCall(context, containerd_namespace, deadline);
+    leases_v1::ListResourcesRequest request;
+    request.set_id(lease.id());
+    leases_v1::ListResourcesResponse response;
+    const grpc::Status status = leases_->ListResources(&context, request, &response);
+    if (status.error_code() == grpc::StatusCode::NOT_FOUND) continue;  // its work has just ended
+    RETURN_IF_ERROR(FromGrpcStatus(status, absl::StrCat("list lease ", lease.id())));
+    if (response.resources_size() > kMaxLeased) continue;
+    for (const leases_v1::Resource& resource : response.resources()) {
+      if (resource.type() != "content") continue;
+      if (absl::StatusOr<Digest> digest = Digest::Parse(resource.id()); digest.ok()) leased.push_back(*digest);
+    }
+  }
+  return leased;
+}
+
+absl::StatusOr<std::vector<leases_v1::Lease>> ContentStoreClient::ListLeasesOnce(
+    const std::string& containerd_namespace, absl::Time deadline) {
+  grpc::ClientContext context;
+  PrepareCall(context, containerd_namespace, deadline);
+  leases_v1::ListRequest request;
+  request.add_filters(kLeaseFilter);
+  leases_v1::ListResponse response;
+  RETURN_IF_ERROR(FromGrpcStatus(leases_->List(&context, request, &response), "list leases"));
+  std::vector<Lease> leases(response.leases().begin(), response.leases().end());
+  std::stable_sort(leases.begin(), leases.end(),
+                   [](const Lease& a, const Lease& b) { return ToTime(a.created_at()) > ToTime(b.created_at()); });
+  return leases;
+}
+
+absl::StatusOr<ContentInfo> ContentStoreClient::Stat(const std::string& containerd_namespace, const Digest& digest,
+                                                     absl::Time deadline) {
   grpc::ClientContext context;
   PrepareCall(context, containerd_namespace, deadline);
   content_v1::InfoRequest request;
@@ -80,19 +143,15 @@ absl::StatusOr<content_v1::Info> ContentStoreClient::GetInfo(const std::string& 
   content_v1::InfoResponse response;
   RETURN_IF_ERROR(
       FromGrpcStatus(content_->Info(&context, request, &response), absl::StrCat("stat ", digest.ToString())));
-  return response.info();
-}
-
-absl::StatusOr<absl::Time> ContentStoreClient::UpdatedAt(const std::string& containerd_namespace, const Digest& digest,
-                                                         absl::Time deadline) {
-  ASSIGN_OR_RETURN(const content_v1::Info info, GetInfo(containerd_namespace, digest, deadline));
-  return ToTime(info.updated_at());
+  ContentInfo content = ToContentInfo(digest, *response.mutable_info());
+  content.updated_at = ToTime(response.info().updated_at());
+  return content;
 }
 
 bool ContentStoreClient::HasBlob(const std::string& containerd_namespace, const Digest& digest,
                                  std::optional<int64_t> size, absl::Time deadline) {
-  const absl::StatusOr<content_v1::Info> info = GetInfo(containerd_namespace, digest, deadline);
-  return info.ok() && (!size.has_value() || info->size() == *size);
+  const absl::StatusOr<ContentInfo> content = Stat(containerd_namespace, digest, deadline);
+  return content.ok() && (!size.has_value() || content->size == *size);
 }
 
 absl::StatusOr<std::unique_ptr<ByteReader>> ContentStoreClient::OpenBlob(const std::string& containerd_namespace,

@@ -1,4 +1,4 @@
-// ContentStore over containerd's Content and Images services.
+// ContentStore over containerd's Content, Images and Leases services.
 #pragma once
 
 #include <memory>
@@ -8,6 +8,7 @@
 
 #include "containerd/services/content/v1/content.grpc.pb.h"
 #include "containerd/services/images/v1/images.grpc.pb.h"
+#include "containerd/services/leases/v1/leases.grpc.pb.h"
 #include "grpcpp/channel.h"
 #include "snapshotter/fill/content_store.h"
 
@@ -19,8 +20,9 @@ class ContentStoreClient : public ContentStore {
 
   absl::StatusOr<std::vector<ContentInfo>> ListManifests(const std::string& containerd_namespace,
                                                          absl::Time deadline) override;
-  absl::StatusOr<absl::Time> UpdatedAt(const std::string& containerd_namespace, const Digest& digest,
-                                       absl::Time deadline) override;
+  absl::StatusOr<std::vector<Digest>> ListLeased(const std::string& containerd_namespace, absl::Time deadline) override;
+  absl::StatusOr<ContentInfo> Stat(const std::string& containerd_namespace, const Digest& digest,
+                                   absl::Time deadline) override;
   absl::StatusOr<std::string> ReadDocument(const std::string& containerd_namespace, const Digest& digest,
                                            int64_t max_bytes, absl::Time deadline) override;
   bool HasBlob(const std::string& containerd_namespace, const Digest& digest, std::optional<int64_t> size,
@@ -31,13 +33,17 @@ class ContentStoreClient : public ContentStore {
                                                       absl::Time deadline) override;
 
  private:
-  absl::StatusOr<containerd::services::content::v1::Info> GetInfo(const std::string& containerd_namespace,
-                                                                  const Digest& digest, absl::Time deadline);
-  absl::StatusOr<std::vector<ContentInfo>> ListOnce(const std::string& containerd_namespace, absl::Time deadline);
+  using Lease = containerd::services::leases::v1::Lease;
+
+  absl::StatusOr<std::vector<ContentInfo>> ListManifestsOnce(const std::string& containerd_namespace,
+                                                             absl::Time deadline);
+  // Newest first.
+  absl::StatusOr<std::vector<Lease>> ListLeasesOnce(const std::string& containerd_namespace, absl::Time deadline);
 
   const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<containerd::services::content::v1::Content::Stub> content_;
   const std::unique_ptr<containerd::services::images::v1::Images::Stub> images_;
+  const std::unique_ptr<containerd::services::leases::v1::Leases::Stub> leases_;
 };
 
 }  // namespace sluice
