@@ -1,5 +1,7 @@
 #include "cmd/verb_unpack.h"
 
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdio>
 #include <memory>
@@ -13,11 +15,13 @@
 #include "absl/strings/str_format.h"
 #include "base/status_macros.h"
 #include "cmd/image_arguments.h"
+#include "cmd/layer_sources.h"
 #include "cmd/staged_directory.h"
 #include "cmd/staged_file.h"
 #include "cmd/terminal.h"
 #include "registry/json.h"
 #include "unpack/flat_unpacker.h"
+#include "unpack/unprivileged_metadata.h"
 
 namespace sluice {
 namespace {
@@ -28,60 +32,54 @@ struct UnpackArguments {
   ImageArguments image;
   std::string directory;
   std::string metadata;  // "" when not given
+  bool require_exact = false;
   bool json = false;
 };
 
-int64_t BlobBytes(const ResolvedImage& image) {
-  int64_t total = 0;
-  for (const ResolvedLayer& layer : image.layers) total += layer.blob.size;
-  return total;
-}
-
-// The layers as unpack/ takes them. `opened` and `cancellation` are borrowed by them.
-absl::StatusOr<std::vector<LayerSource>> LayerSources(const OpenedImage& opened, const Cancellation& cancellation) {
-  const ResolvedImage& image = opened.image;
-  std::vector<LayerSource> sources;
-  for (const ResolvedLayer& layer : image.layers) {
-    LayerSource source;
-    source.name = absl::StrCat("layer ", sources.size() + 1, " of ", image.layers.size(), " (",
-                               opened.source->PlaceOf(layer.blob), ")");
-    if (!IsTarLayer(layer.blob)) {
-      return absl::InvalidArgumentError(absl::StrCat(image.reference.ToString(), ": ", source.name, ": media type \"",
-                                                     absl::CHexEscape(layer.blob.media_type), "\" is not a tar layer"));
-    }
-    source.open = [&opened, &layer, &cancellation] {
-      return opened.source->OpenLayer(opened.image.reference, layer.blob, &cancellation);
-    };
-    source.expected = {.blob_digest = layer.blob.digest, .blob_bytes = layer.blob.size, .diff_id = layer.diff_id};
-    sources.push_back(std::move(source));
-  }
-  return sources;
-}
-
-absl::Status UnpackLayers(const OpenedImage& opened, int directory_fd, const Cancellation& cancellation) {
+// Says what is not exact.
+absl::StatusOr<InexactFiles> UnpackLayers(const OpenedImage& opened, int directory_fd,
+                                          const Cancellation& cancellation) {
   ASSIGN_OR_RETURN(const std::vector<LayerSource> sources, LayerSources(opened, cancellation));
   ProgressBar progress(BlobBytes(opened.image));
   UnpackOptions options;
   options.cancellation = &cancellation;
   options.on_progress = [&progress](int64_t bytes) { progress.Add(bytes); };
-  const absl::StatusOr<std::vector<UnpackedLayer>> layers = UnpackFlat(directory_fd, sources, options);
-  return Annotate(layers.status(), opened.image.reference.ToString());
+  if (geteuid() == 0) {
+    RETURN_IF_ERROR(UnpackFlat(directory_fd, sources, options).status());
+    return InexactFiles();
+  }
+  UnprivilegedMetadata metadata(UnprivilegedMetadata::Purpose::kTree);
+  RETURN_IF_ERROR(UnpackFlat(directory_fd, sources, options, metadata).status());
+  return metadata.Finish(directory_fd, &cancellation);
 }
 
-void PrintSummary(const UnpackArguments& arguments, const ResolvedImage& image, double seconds) {
+// One line, for a warning as for an error.
+std::string Describe(const InexactFiles& inexact) {
+  return absl::StrCat("only root can make ", inexact.owners, " owners (noted in user.rootlesscontainers), ",
+                      inexact.devices, " devices (empty files instead) and ", inexact.xattrs,
+                      " extended attributes (left out); the first is /", absl::CHexEscape(inexact.example));
+}
+
+void PrintSummary(const UnpackArguments& arguments, const ResolvedImage& image, const InexactFiles& inexact,
+                  double seconds) {
+  if (inexact.any()) {
+    absl::FPrintF(stderr, "sluicectl: WARNING: %s: %s\n", image.reference.ToString(), Describe(inexact));
+  }
   if (!arguments.json) {
     absl::FPrintF(stderr, "%s: %d layers, %s, unpacked into %s in %.2f s (%s from %s)\n", image.reference.ToString(),
                   image.layers.size(), FormatBytes(BlobBytes(image)), arguments.directory, seconds,
                   image.manifest.digest.Short(), image.found_in);
     return;
   }
-  const Json summary = {{"reference", image.reference.ToString()},
-                        {"manifest", image.manifest.digest.ToString()},
-                        {"foundIn", image.found_in},
-                        {"directory", arguments.directory},
-                        {"layers", image.layers.size()},
-                        {"bytes", BlobBytes(image)},
-                        {"seconds", seconds}};
+  const Json summary = {
+      {"reference", image.reference.ToString()},
+      {"manifest", image.manifest.digest.ToString()},
+      {"foundIn", image.found_in},
+      {"directory", arguments.directory},
+      {"layers", image.layers.size()},
+      {"bytes", BlobBytes(image)},
+      {"inexact", {{"owners", inexact.owners}, {"devices", inexact.devices}, {"xattrs", inexact.xattrs}}},
+      {"seconds", seconds}};
   const absl::Status printed =
       PrintResult(summary.dump(2, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace) + "\n");
   // The tree stands, and an exit code that says otherwise would be wrong.
@@ -89,14 +87,20 @@ void PrintSummary(const UnpackArguments& arguments, const ResolvedImage& image, 
 }
 
 // After an error the caller discards `directory`, published or not.
-absl::Status UnpackInto(StagedDirectory& directory, std::optional<StagedFile>& metadata, const OpenedImage& opened,
-                        const Cancellation& cancellation) {
-  RETURN_IF_ERROR(UnpackLayers(opened, directory.fd(), cancellation));
+absl::StatusOr<InexactFiles> UnpackInto(StagedDirectory& directory, std::optional<StagedFile>& metadata,
+                                        const OpenedImage& opened, bool require_exact,
+                                        const Cancellation& cancellation) {
+  const absl::StatusOr<InexactFiles> inexact = UnpackLayers(opened, directory.fd(), cancellation);
+  const std::string reference = opened.image.reference.ToString();
+  if (!inexact.ok()) return Annotate(inexact.status(), reference);
+  if (require_exact && inexact->any()) {
+    return absl::FailedPreconditionError(absl::StrCat(reference, ": --require-exact: ", Describe(*inexact)));
+  }
   if (metadata.has_value()) RETURN_IF_ERROR(metadata->Write(opened.image.image.metadata_json));
   RETURN_IF_ERROR(cancellation.Check());
   RETURN_IF_ERROR(directory.Publish());
   if (metadata.has_value()) RETURN_IF_ERROR(metadata->Publish());
-  return absl::OkStatus();
+  return inexact;
 }
 
 absl::Status Unpack(const UnpackArguments& arguments, const VerbContext& context) {
@@ -109,14 +113,15 @@ absl::Status Unpack(const UnpackArguments& arguments, const VerbContext& context
     metadata.emplace(std::move(file));
   }
   ASSIGN_OR_RETURN(const OpenedImage opened, OpenImage(arguments.image, context.cancellation));
-  const absl::Status status = UnpackInto(directory, metadata, opened, context.cancellation);
-  if (!status.ok()) {
+  const absl::StatusOr<InexactFiles> inexact =
+      UnpackInto(directory, metadata, opened, arguments.require_exact, context.cancellation);
+  if (!inexact.ok()) {
     const absl::Status discarded = directory.Discard();
     // Cleaning up never replaces the first error.
     if (!discarded.ok()) absl::FPrintF(stderr, "sluicectl: left behind: %s\n", std::string(discarded.message()));
-    return status;
+    return inexact.status();
   }
-  PrintSummary(arguments, opened.image, std::chrono::duration<double>(Clock::now() - start).count());
+  PrintSummary(arguments, opened.image, *inexact, std::chrono::duration<double>(Clock::now() - start).count());
   return absl::OkStatus();
 }
 
@@ -130,6 +135,9 @@ void AddUnpackVerb(CLI::App& app, VerbRun& run) {
   verb->add_option("--metadata", arguments->metadata,
                    "write the config's fields (Entrypoint, Cmd, Env, WorkingDir, ...) to FILE as JSON, on success only")
       ->type_name("FILE");
+  verb->add_flag(
+      "--require-exact", arguments->require_exact,
+      "fail where an ordinary user can't make what root can: foreign owners, devices, privileged attributes");
   verb->add_flag("--json", arguments->json, "on success print one JSON object to stdout");
   verb->callback(
       [arguments, &run] { run = [arguments](const VerbContext& context) { return Unpack(*arguments, context); }; });
