@@ -4,11 +4,13 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -19,6 +21,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/oci_layout_builder.h"
+#include "tests/testing/ordinary_user.h"
 #include "tests/testing/tar_builder.h"
 #include "tests/testing/temp_dir.h"
 
@@ -49,10 +52,12 @@ inline std::vector<std::string> NamesIn(const std::string& directory) {
   return names;
 }
 
+enum class User { kRoot, kOrdinary };
+
 // A run of sluicectl with its output in two files.
 class Process {
  public:
-  explicit Process(const std::vector<std::string>& arguments) {
+  explicit Process(const std::vector<std::string>& arguments, User user = User::kRoot) {
     std::vector<char*> argv = {const_cast<char*>(Program().c_str())};
     for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
     argv.push_back(nullptr);
@@ -61,7 +66,10 @@ class Process {
     const int out = open(files_.At("out").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     const int err = open(files_.At("err").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     if (dup2(out, STDOUT_FILENO) < 0 || dup2(err, STDERR_FILENO) < 0) _exit(126);
-    execv(argv[0], argv.data());
+    // The way to the program may be root's alone.
+    const int program = open(argv[0], O_PATH | O_CLOEXEC);
+    if (user == User::kOrdinary && !OrdinaryUser::BecomeForGood()) _exit(126);
+    fexecve(program, argv.data(), environ);
     _exit(127);
   }
   ~Process() {
@@ -84,7 +92,9 @@ class Process {
   pid_t pid_ = -1;
 };
 
-inline Outcome Sluicectl(const std::vector<std::string>& arguments) { return Process(arguments).Wait(); }
+inline Outcome Sluicectl(const std::vector<std::string>& arguments, User user = User::kRoot) {
+  return Process(arguments, user).Wait();
+}
 
 class SluicectlFixture : public ::testing::Test {
  protected:
@@ -98,6 +108,8 @@ class SluicectlFixture : public ::testing::Test {
     };
     spec.config = {{"Env", {"A=b", "PATH=/bin"}}, {"Entrypoint", {"/run"}}, {"WorkingDir", "/w"}};
     image_ = layout_.AddImage(spec, "example.com/app:1");
+    // For an ordinary user too.
+    if (chmod(images_.path().c_str(), 0755) != 0 || chmod(work_.path().c_str(), 0777) != 0) std::abort();
   }
 
   std::vector<std::string> UnpackArguments(const std::string& directory, std::vector<std::string> more = {}) const {
@@ -106,9 +118,10 @@ class SluicectlFixture : public ::testing::Test {
     return arguments;
   }
   // Fails with this exit code and one line that has `cause`, and leaves work_ as it was.
-  void ExpectFailure(int code, const std::vector<std::string>& arguments, const std::string& cause) const {
+  void ExpectFailure(int code, const std::vector<std::string>& arguments, const std::string& cause,
+                     User user = User::kRoot) const {
     const std::vector<std::string> before = NamesIn(work_.path());
-    const Outcome outcome = Sluicectl(arguments);
+    const Outcome outcome = Sluicectl(arguments, user);
     EXPECT_EQ(outcome.code, code) << outcome.err;
     EXPECT_THAT(outcome.err, ::testing::HasSubstr(cause));
     EXPECT_TRUE(absl::StartsWith(outcome.err, "sluicectl: ")) << outcome.err;

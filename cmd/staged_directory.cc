@@ -64,8 +64,7 @@ absl::StatusOr<FileMetadata> MetadataOf(int fd, const std::string& path) {
 
 absl::Status SetMetadata(int fd, const FileMetadata& metadata, const std::string& path) {
   ASSIGN_OR_RETURN(const struct stat attributes, StatOf(fd, path));
-  int64_t skipped = 0;
-  return ApplyMetadata({.fd = fd}, attributes, metadata, /*with_times=*/true, path, skipped);
+  return ApplyMetadata({.fd = fd}, attributes, metadata, /*with_times=*/true, path);
 }
 
 int RenameToNewName(int from_fd, const std::string& from, int to_fd, const std::string& to) {

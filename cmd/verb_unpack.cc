@@ -1,5 +1,7 @@
 #include "cmd/verb_unpack.h"
 
+#include <unistd.h>
+
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -7,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/types/span.h"
@@ -20,6 +23,7 @@
 #include "cmd/staged_file.h"
 #include "cmd/terminal.h"
 #include "unpack/flat_unpacker.h"
+#include "unpack/unprivileged_metadata.h"
 
 namespace sluice {
 namespace {
@@ -31,28 +35,51 @@ struct UnpackArguments {
   std::string directory;
   std::string metadata;  // "" when not given
   std::string progress;
+  bool require_exact = false;
   bool json = false;
 };
 
-absl::StatusOr<std::vector<LayerResult>> UnpackLayers(const OpenedImage& opened, int directory_fd, Progress& progress,
-                                                      const Cancellation& cancellation) {
-  std::vector<LayerResult> results;
-  ASSIGN_OR_RETURN(const std::vector<LayerSource> sources, MakeLayerSources(opened, cancellation, progress, results));
+struct Unpacked {
+  std::vector<LayerResult> layers;
+  InexactFiles inexact;
+};
+
+absl::StatusOr<Unpacked> UnpackLayers(const OpenedImage& opened, int directory_fd, Progress& progress,
+                                      const Cancellation& cancellation) {
+  Unpacked unpacked;
+  ASSIGN_OR_RETURN(const std::vector<LayerSource> sources,
+                   MakeLayerSources(opened, cancellation, progress, unpacked.layers));
   UnpackOptions options;
   options.cancellation = &cancellation;
-  const absl::StatusOr<std::vector<UnpackedLayer>> layers = UnpackFlat(directory_fd, sources, options);
+  UnprivilegedMetadata ordinary(UnprivilegedMetadata::Purpose::kTree);
+  const bool privileged = geteuid() == 0;
+  const absl::StatusOr<std::vector<UnpackedLayer>> layers =
+      privileged ? UnpackFlat(directory_fd, sources, options) : UnpackFlat(directory_fd, sources, options, ordinary);
   if (!layers.ok()) {
-    return Annotate(DropDamagedLayers(opened, results, layers.status()), opened.image.reference.ToString());
+    return Annotate(DropDamagedLayers(opened, unpacked.layers, layers.status()), opened.image.reference.ToString());
   }
-  for (size_t i = 0; i < results.size(); ++i) results[i].seconds = (*layers)[i].seconds;
-  return results;
+  for (size_t i = 0; i < unpacked.layers.size(); ++i) unpacked.layers[i].seconds = (*layers)[i].seconds;
+  if (!privileged) {
+    ASSIGN_OR_RETURN(unpacked.inexact, ordinary.Finish(directory_fd, &cancellation));
+  }
+  return unpacked;
+}
+
+// One line, for a warning as for an error.
+std::string Describe(const InexactFiles& inexact) {
+  return absl::StrCat("only root can make ", inexact.owners, " owners (noted in user.rootlesscontainers), ",
+                      inexact.devices, " devices (empty files instead) and ", inexact.xattrs,
+                      " extended attributes (left out); the first is /", absl::CHexEscape(inexact.example));
 }
 
 // The tree stands: that its summary can't be printed is no reason for an exit code that says otherwise.
-void PrintSummary(const UnpackArguments& arguments, const ResolvedImage& image, absl::Span<const LayerResult> layers,
+void PrintSummary(const UnpackArguments& arguments, const ResolvedImage& image, const Unpacked& unpacked,
                   double seconds, const Messages& messages) {
-  Json result = ResultJson(image, layers, seconds);
+  const InexactFiles& inexact = unpacked.inexact;
+  if (inexact.any()) messages.Warning(absl::StrCat(image.reference.ToString(), ": ", Describe(inexact)));
+  Json result = ResultJson(image, unpacked.layers, seconds);
   result["directory"] = arguments.directory;
+  result["inexact"] = {{"owners", inexact.owners}, {"devices", inexact.devices}, {"xattrs", inexact.xattrs}};
   messages.Event("done", {{"bytes", result["bytes"]}, {"seconds", result["seconds"]}});
   if (arguments.json) {
     const absl::Status printed = PrintJson(result);
@@ -65,17 +92,21 @@ void PrintSummary(const UnpackArguments& arguments, const ResolvedImage& image, 
 }
 
 // After an error the caller discards `directory`, published or not.
-absl::StatusOr<std::vector<LayerResult>> UnpackInto(StagedDirectory& directory, std::optional<StagedFile>& metadata,
-                                                    const OpenedImage& opened, Progress& progress,
-                                                    const Cancellation& cancellation) {
-  ASSIGN_OR_RETURN(std::vector<LayerResult> layers, UnpackLayers(opened, directory.fd(), progress, cancellation));
+absl::StatusOr<Unpacked> UnpackInto(StagedDirectory& directory, std::optional<StagedFile>& metadata,
+                                    const OpenedImage& opened, bool require_exact, Progress& progress,
+                                    const Cancellation& cancellation) {
+  ASSIGN_OR_RETURN(Unpacked unpacked, UnpackLayers(opened, directory.fd(), progress, cancellation));
+  if (require_exact && unpacked.inexact.any()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(opened.image.reference.ToString(), ": --require-exact: ", Describe(unpacked.inexact)));
+  }
   if (metadata.has_value()) RETURN_IF_ERROR(metadata->Write(opened.image.image.metadata_json));
   RETURN_IF_ERROR(cancellation.Check());
   RETURN_IF_ERROR(directory.Publish());
   if (metadata.has_value()) RETURN_IF_ERROR(metadata->Publish());
   // The tree stands, whatever becomes of the cache.
   opened.source->KeepName(opened.image).IgnoreError();
-  return layers;
+  return unpacked;
 }
 
 absl::Status Unpack(const UnpackArguments& arguments, const VerbContext& context) {
@@ -89,16 +120,16 @@ absl::Status Unpack(const UnpackArguments& arguments, const VerbContext& context
   }
   ASSIGN_OR_RETURN(const OpenedImage opened, OpenImage(arguments.image, context));
   std::unique_ptr<Progress> progress = Progress::Create(arguments.progress, opened.image, context.messages);
-  const absl::StatusOr<std::vector<LayerResult>> layers =
-      UnpackInto(directory, metadata, opened, *progress, context.cancellation);
+  const absl::StatusOr<Unpacked> unpacked =
+      UnpackInto(directory, metadata, opened, arguments.require_exact, *progress, context.cancellation);
   progress.reset();
-  if (!layers.ok()) {
+  if (!unpacked.ok()) {
     const absl::Status discarded = directory.Discard();
     // Cleaning up never replaces the first error.
     if (!discarded.ok()) context.messages.Warning(absl::StrCat("left behind: ", discarded.message()));
-    return layers.status();
+    return unpacked.status();
   }
-  PrintSummary(arguments, opened.image, *layers, std::chrono::duration<double>(Clock::now() - start).count(),
+  PrintSummary(arguments, opened.image, *unpacked, std::chrono::duration<double>(Clock::now() - start).count(),
                context.messages);
   return absl::OkStatus();
 }
@@ -116,6 +147,9 @@ void AddUnpackVerb(CLI::App& app, VerbRun& run) {
                    "write the config's fields (Entrypoint, Cmd, Env, WorkingDir, ...) to FILE as JSON, on success only")
       ->type_name("FILE")
       ->check(IsGiven());
+  verb->add_flag(
+      "--require-exact", arguments->require_exact,
+      "fail where an ordinary user can't make what root can: foreign owners, devices, privileged attributes");
   AddProgressOption(*verb, arguments->progress);
   verb->add_flag("--json", arguments->json, "on success print one JSON object to stdout");
   verb->callback(

@@ -77,7 +77,7 @@ TarEntry::Type TypeOf(mode_t mode) {
 }  // namespace
 
 absl::Status CopyUp(LayerTree& tree, const MergedView& view, const MergedView::Found& file, absl::string_view path) {
-  const struct stat& attributes = file.attributes;
+  const struct stat attributes = tree.policy().InImage(file.attributes);
   if (S_ISSOCK(attributes.st_mode)) {
     return absl::InvalidArgumentError(absl::StrCat(PrintableName(path), " is a socket in a layer below"));
   }
@@ -91,7 +91,8 @@ absl::Status CopyUp(LayerTree& tree, const MergedView& view, const MergedView::F
   if (entry.type == TarEntry::Type::kSymlink) {
     ASSIGN_OR_RETURN(entry.link, view.ReadLink(file, path));
   }
-  ASSIGN_OR_RETURN(entry.metadata, ReadMetadata(FileRef{directory.get(), name.c_str(), -1}, attributes, path));
+  ASSIGN_OR_RETURN(entry.metadata,
+                   tree.policy().Read(FileRef{directory.get(), name.c_str(), -1}, file.attributes, path));
   UniqueFd content;
   if (entry.type == TarEntry::Type::kFile) {
     entry.size = attributes.st_size;

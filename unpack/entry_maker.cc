@@ -127,14 +127,16 @@ class Maker {
 
   absl::Status Merge(OpenDirectory& directory) {
     if (PendingDirectory* const pending = tree_.pending().Find(path_); pending != nullptr) pending->implied = false;
-    RETURN_IF_ERROR(RemoveOtherXattrs(directory.fd.get(), entry_.metadata, path_));
+    RETURN_IF_ERROR(tree_.policy().RemoveOtherXattrs(directory.fd.get(), entry_.metadata, path_));
     return tree_.SetDirectoryMetadata(directory, entry_.metadata);
   }
 
   absl::Status MakeNode(mode_t type) {
-    return MakeByName("mknodat", [this, type](int directory_fd) {
-      const dev_t device = type == S_IFIFO ? 0 : ::makedev(entry_.device_major, entry_.device_minor);
-      return ::mknodat(directory_fd, name_.c_str(), type | (entry_.metadata.mode & kPermissions), device);
+    if (type != S_IFIFO) device_ = ::makedev(entry_.device_major, entry_.device_minor);
+    type_ = type;
+    return MakeByName("mknodat", [this](int directory_fd) {
+      return tree_.policy().MakeNode(directory_fd, name_.c_str(), type_ | (entry_.metadata.mode & kPermissions),
+                                     device_);
     });
   }
 
@@ -153,7 +155,8 @@ class Maker {
                                     : ::fstatat(file.directory_fd, file.name, &attributes, AT_SYMLINK_NOFOLLOW);
     if (result != 0) return Failure("fstat", path_);
     tree_.CountNew(attributes);
-    return ApplyMetadata(file, attributes, entry_.metadata, true, path_, tree_.skipped_xattrs);
+    tree_.policy().Made(attributes, type_, device_);
+    return tree_.policy().Apply(file, attributes, entry_.metadata, true, path_);
   }
 
   LayerTree& tree_;
@@ -162,6 +165,8 @@ class Maker {
   const TarEntry& entry_;
   const ContentSource content_;
   int parent_fd_ = -1;
+  mode_t type_ = 0;  // of nodes
+  dev_t device_ = 0;
 };
 
 }  // namespace
@@ -192,7 +197,7 @@ absl::Status MakeHardLink(LayerTree& tree, absl::string_view path, absl::string_
   const FileRef file{to->fd.get(), name.c_str(), -1};
   struct stat attributes {};
   if (::fstatat(file.directory_fd, file.name, &attributes, AT_SYMLINK_NOFOLLOW) != 0) return Failure("fstatat", path);
-  return ApplyMetadata(file, attributes, metadata, true, path, tree.skipped_xattrs);
+  return tree.policy().Apply(file, attributes, metadata, true, path);
 }
 
 }  // namespace sluice

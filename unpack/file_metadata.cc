@@ -36,11 +36,6 @@ int SetXattr(const FileRef& file, const ExtendedAttribute& xattr) {
   return ::lsetxattr(PathOf(file).c_str(), xattr.name.c_str(), xattr.value.data(), xattr.value.size(), 0);
 }
 
-int RemoveXattr(const FileRef& file, const std::string& name) {
-  if (file.fd >= 0) return ::fremovexattr(file.fd, name.c_str());
-  return ::lremovexattr(PathOf(file).c_str(), name.c_str());
-}
-
 ssize_t ListXattrs(const FileRef& file, char* buffer, size_t size) {
   if (file.fd >= 0) return ::flistxattr(file.fd, buffer, size);
   return ::llistxattr(PathOf(file).c_str(), buffer, size);
@@ -61,25 +56,18 @@ absl::Status ApplyOwner(const FileRef& file, const FileMetadata& metadata, absl:
 }
 
 absl::Status ApplyXattrs(const FileRef& file, mode_t type, const FileMetadata& metadata, absl::string_view path,
-                         int64_t& skipped) {
+                         std::vector<ExtendedAttribute>* refused) {
   for (const ExtendedAttribute& xattr : metadata.xattrs) {
     if (SetXattr(file, xattr) == 0) continue;
     // The kernel keeps user.* to files and directories.
-    const bool wrong_type = errno == EPERM && absl::StartsWith(xattr.name, "user.") && !S_ISREG(type) && !S_ISDIR(type);
-    if (!IsNotSupported(errno) && !wrong_type)
+    const bool wrong_type = absl::StartsWith(xattr.name, "user.") && !S_ISREG(type) && !S_ISDIR(type);
+    const bool not_permitted = errno == EPERM && (wrong_type || refused != nullptr);
+    if (!IsNotSupported(errno) && !not_permitted) {
       return Failure(absl::StrCat("setxattr ", PrintableName(xattr.name)), path);
-    ++skipped;
+    }
+    if (refused != nullptr) refused->push_back(xattr);
   }
   return absl::OkStatus();
-}
-
-absl::Status ApplyMode(const FileRef& file, mode_t mode, absl::string_view path) {
-  if (file.fd >= 0) return ::fchmod(file.fd, mode) == 0 ? absl::OkStatus() : Failure("fchmod", path);
-  // fchmodat follows links; a descriptor of the very file doesn't, and doesn't open a device either.
-  const UniqueFd fd(::openat(file.directory_fd, file.name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
-  if (!fd.valid()) return Failure("openat", path);
-  const std::string self = absl::StrCat("/proc/self/fd/", fd.get());
-  return ::chmod(self.c_str(), mode) == 0 ? absl::OkStatus() : Failure("chmod", path);
 }
 
 absl::Status ApplyTimes(const FileRef& file, const FileMetadata& metadata, absl::string_view path) {
@@ -133,25 +121,39 @@ absl::StatusOr<std::string> XattrValue(const FileRef& file, const std::string& n
 bool IsXattrFromImageKept(absl::string_view name) { return !absl::StartsWith(name, "trusted.") && name != kSelinux; }
 
 absl::Status ApplyMetadata(const FileRef& file, const struct stat& current, const FileMetadata& metadata,
-                           bool with_times, absl::string_view path, int64_t& skipped) {
+                           bool with_times, absl::string_view path, std::vector<ExtendedAttribute>* refused) {
   const bool other_owner = current.st_uid != metadata.uid || current.st_gid != metadata.gid;
   if (other_owner) RETURN_IF_ERROR(ApplyOwner(file, metadata, path));
-  if (!metadata.xattrs.empty()) RETURN_IF_ERROR(ApplyXattrs(file, current.st_mode, metadata, path, skipped));
+  if (!metadata.xattrs.empty()) RETURN_IF_ERROR(ApplyXattrs(file, current.st_mode, metadata, path, refused));
   if (!S_ISLNK(current.st_mode)) {
     // A new owner takes setuid and setgid away, an ACL among the extended attributes may change the group's bits.
     const bool other_mode = (current.st_mode & kModeBits) != metadata.mode;
     const bool disturbed = (other_owner && (metadata.mode & (S_ISUID | S_ISGID)) != 0) || !metadata.xattrs.empty();
-    if (other_mode || disturbed) RETURN_IF_ERROR(ApplyMode(file, metadata.mode, path));
+    if (other_mode || disturbed) RETURN_IF_ERROR(SetMode(file, metadata.mode, path));
   }
   return with_times ? ApplyTimes(file, metadata, path) : absl::OkStatus();
+}
+
+absl::Status SetMode(const FileRef& file, mode_t mode, absl::string_view path) {
+  if (file.fd >= 0) return ::fchmod(file.fd, mode) == 0 ? absl::OkStatus() : Failure("fchmod", path);
+  // fchmodat follows links; a descriptor of the very file doesn't, and doesn't open a device either.
+  const UniqueFd fd(::openat(file.directory_fd, file.name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd.valid()) return Failure("openat", path);
+  const std::string self = absl::StrCat("/proc/self/fd/", fd.get());
+  return ::chmod(self.c_str(), mode) == 0 ? absl::OkStatus() : Failure("chmod", path);
+}
+
+absl::Status RemoveXattr(const FileRef& file, const std::string& name, absl::string_view path) {
+  const int result =
+      file.fd >= 0 ? ::fremovexattr(file.fd, name.c_str()) : ::lremovexattr(PathOf(file).c_str(), name.c_str());
+  if (result == 0 || errno == ENODATA || IsNotSupported(errno)) return absl::OkStatus();
+  return Failure(absl::StrCat("removexattr ", PrintableName(name)), path);
 }
 
 absl::Status RemoveInheritedAcl(const FileRef& file, bool is_directory, absl::string_view path) {
   for (const absl::string_view name : {kAccessAcl, kDefaultAcl}) {
     if (name == kDefaultAcl && !is_directory) continue;
-    if (RemoveXattr(file, std::string(name)) != 0 && errno != ENODATA && !IsNotSupported(errno)) {
-      return Failure(absl::StrCat("removexattr ", name), path);
-    }
+    RETURN_IF_ERROR(RemoveXattr(file, std::string(name), path));
   }
   return absl::OkStatus();
 }
@@ -176,10 +178,7 @@ absl::Status RemoveOtherXattrs(int directory_fd, const FileMetadata& metadata, a
   for (const std::string& name : names) {
     const bool kept = std::any_of(metadata.xattrs.begin(), metadata.xattrs.end(),
                                   [&name](const ExtendedAttribute& xattr) { return xattr.name == name; });
-    if (kept) continue;
-    if (RemoveXattr(file, name) != 0 && errno != ENODATA) {
-      return Failure(absl::StrCat("removexattr ", PrintableName(name)), path);
-    }
+    if (!kept) RETURN_IF_ERROR(RemoveXattr(file, name, path));
   }
   return absl::OkStatus();
 }

@@ -46,11 +46,18 @@ struct FileRef {
 
 // Puts `metadata` on the file in the only order that works: owner (clears setuid and capabilities), extended
 // attributes, mode, times. What is already so is not set again; `current` is the file's stat now. Extended attributes
-// that the file system or the file's type does not take are skipped and counted in `skipped`; those that the file has
-// and `metadata` has not stay. `with_times` is false for directories that will still be written to.
+// that the file system or the file's type does not take are left out; those that the file has and `metadata` has not
+// stay. `with_times` is false for directories that will still be written to.
+// `refused`, where it is given, gets the attributes that were left out, those among them that only root could set.
 // Errors: as the kernel gives them, naming the call and `path`.
 absl::Status ApplyMetadata(const FileRef& file, const struct stat& current, const FileMetadata& metadata,
-                           bool with_times, absl::string_view path, int64_t& skipped);
+                           bool with_times, absl::string_view path, std::vector<ExtendedAttribute>* refused = nullptr);
+
+// Sets the permission bits of a file that is no symlink.
+absl::Status SetMode(const FileRef& file, mode_t mode, absl::string_view path);
+
+// Takes an extended attribute away if the file has it.
+absl::Status RemoveXattr(const FileRef& file, const std::string& name, absl::string_view path);
 
 // The ACL that a new file inherits from its directory is not in the tar: takes it away.
 absl::Status RemoveInheritedAcl(const FileRef& file, bool is_directory, absl::string_view path);

@@ -42,10 +42,11 @@ std::string StagingName() {
 
 class FlatUnpacking {
  public:
-  FlatUnpacking(int root_fd, absl::Span<const LayerSource> layers, const UnpackOptions& options)
+  FlatUnpacking(int root_fd, absl::Span<const LayerSource> layers, const UnpackOptions& options, MetadataPolicy& policy)
       : root_fd_(root_fd),
         sources_(layers),
         options_(options),
+        policy_(policy),
         interruption_(options.cancellation, &failed_),
         staging_name_(StagingName()),
         tree_(RootedDirectory(root_fd)),
@@ -116,7 +117,7 @@ class FlatUnpacking {
       if (!job.fd.valid()) return ErrnoStatus(errno, "openat", name);
       fd = job.fd.get();
     }
-    job.unpacking = std::make_unique<LayerUnpacking>(fd, options_, interruption_);
+    job.unpacking = std::make_unique<LayerUnpacking>(fd, options_, policy_, interruption_);
     return Annotate(job.unpacking->Stream(sources_[index]), sources_[index].name);
   }
 
@@ -154,7 +155,7 @@ class FlatUnpacking {
       RETURN_IF_ERROR(LayerSettler(layer, below, interruption_).Settle());
     }
     RETURN_IF_ERROR(layer.directories().Flush());
-    RETURN_IF_ERROR(TreeMerge(layer.directories(), tree_, interruption_).Run());
+    RETURN_IF_ERROR(TreeMerge(layer.directories(), tree_, policy_, interruption_).Run());
     RETURN_IF_ERROR(tree_.Flush());
     RETURN_IF_ERROR(layer.directories().Flush());
     return RemoveTreeAt(staging_fd_.get(), absl::StrCat(index));
@@ -164,8 +165,7 @@ class FlatUnpacking {
     RETURN_IF_ERROR(tree_.Flush());
     struct stat attributes {};
     if (::fstat(root_fd_, &attributes) != 0) return ErrnoStatus(errno, "fstat", "/");
-    int64_t skipped = 0;
-    return ApplyMetadata(FileRef{.fd = root_fd_}, attributes, root_metadata_, true, "/", skipped);
+    return policy_.Apply(FileRef{.fd = root_fd_}, attributes, root_metadata_, true, "/");
   }
 
   void Fail() {
@@ -186,6 +186,7 @@ class FlatUnpacking {
   const int root_fd_;
   const absl::Span<const LayerSource> sources_;
   UnpackOptions options_;
+  MetadataPolicy& policy_;
   Cancellation failed_;  // some layer has failed: the others stop
   const Interruption interruption_;
   const std::string staging_name_;
@@ -205,8 +206,8 @@ class FlatUnpacking {
 }  // namespace
 
 absl::StatusOr<std::vector<UnpackedLayer>> UnpackFlat(int root_fd, absl::Span<const LayerSource> layers,
-                                                      const UnpackOptions& options) {
-  return FlatUnpacking(root_fd, layers, options).Run();
+                                                      const UnpackOptions& options, MetadataPolicy& policy) {
+  return FlatUnpacking(root_fd, layers, options, policy).Run();
 }
 
 }  // namespace sluice

@@ -92,7 +92,7 @@ absl::Status LayerSettler::PlaceLinks() {
 
 absl::Status LayerSettler::CopyAttributes(const Found& below, const std::string& path) {
   ASSIGN_OR_RETURN(const UniqueFd fd, below_.view().Open(below, path, O_RDONLY | O_DIRECTORY));
-  ASSIGN_OR_RETURN(const FileMetadata metadata, ReadMetadata(FileRef{.fd = fd.get()}, below.attributes, path));
+  ASSIGN_OR_RETURN(const FileMetadata metadata, tree_.policy().Read(FileRef{.fd = fd.get()}, below.attributes, path));
   ASSIGN_OR_RETURN(OpenDirectory* const directory, tree_.Open(path));
   return tree_.SetDirectoryMetadata(*directory, metadata);
 }

@@ -29,8 +29,9 @@ absl::Status NotADirectory(absl::string_view path) {
 
 }  // namespace
 
-LayerTree::LayerTree(int root_fd, const UnpackLimits& limits)
+LayerTree::LayerTree(int root_fd, const UnpackLimits& limits, MetadataPolicy& policy)
     : max_depth_(limits.max_depth),
+      policy_(policy),
       budget_(limits.max_bookkeeping_bytes),
       directories_(RootedDirectory(root_fd)),
       pending_(budget_),
@@ -153,7 +154,8 @@ absl::StatusOr<OpenDirectory*> LayerTree::MakeDirectory(absl::string_view path, 
   const std::string name(base);
   ASSIGN_OR_RETURN(OpenDirectory* const parent, Open(directory));
   if (parent == nullptr) return NotADirectory(directory);
-  if (::mkdirat(parent->fd.get(), name.c_str(), metadata.mode & 0777) != 0) {
+  // Its own mode might shut us out.
+  if (::mkdirat(parent->fd.get(), name.c_str(), S_IRWXU | (metadata.mode & 0777)) != 0) {
     return ErrnoStatus(errno, "mkdirat", PrintableName(path));
   }
   UniqueFd fd(::openat(parent->fd.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
@@ -162,7 +164,8 @@ absl::StatusOr<OpenDirectory*> LayerTree::MakeDirectory(absl::string_view path, 
   if (default_acl_seen) RETURN_IF_ERROR(RemoveInheritedAcl(file, true, path));
   struct stat attributes {};
   if (::fstat(fd.get(), &attributes) != 0) return ErrnoStatus(errno, "fstat", PrintableName(path));
-  RETURN_IF_ERROR(ApplyMetadata(file, attributes, metadata, false, path, skipped_xattrs));
+  policy_.Made(attributes, S_IFDIR, 0);
+  RETURN_IF_ERROR(policy_.Apply(file, attributes, metadata, false, path));
   ++inodes_;
   return directories_.Add(path, std::move(fd), metadata.times);
 }
@@ -171,7 +174,7 @@ absl::Status LayerTree::SetDirectoryMetadata(OpenDirectory& directory, const Fil
   struct stat attributes {};
   if (::fstat(directory.fd.get(), &attributes) != 0) return ErrnoStatus(errno, "fstat", PrintableName(directory.path));
   directory.times = metadata.times;
-  return ApplyMetadata(FileRef{.fd = directory.fd.get()}, attributes, metadata, false, directory.path, skipped_xattrs);
+  return policy_.Apply(FileRef{.fd = directory.fd.get()}, attributes, metadata, false, directory.path);
 }
 
 absl::Status LayerTree::LogEntry(absl::string_view path) {

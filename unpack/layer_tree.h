@@ -16,6 +16,7 @@
 #include "unpack/file_metadata.h"
 #include "unpack/layer.h"
 #include "unpack/memory_budget.h"
+#include "unpack/metadata_policy.h"
 #include "unpack/pending_tree.h"
 
 namespace sluice {
@@ -30,8 +31,8 @@ struct PendingLink {
 // One thread at a time. "Path" is a path below the root that no symlink of this layer is part of.
 class LayerTree {
  public:
-  // `root_fd` is borrowed, and empty but for what is none of this layer's business.
-  LayerTree(int root_fd, const UnpackLimits& limits);
+  // `root_fd` is borrowed, and empty but for what is none of this layer's business; so is `policy`.
+  LayerTree(int root_fd, const UnpackLimits& limits, MetadataPolicy& policy);
 
   // The directory at `path`; null if there is none, or something else.
   absl::StatusOr<OpenDirectory*> Open(absl::string_view path) { return directories_.Open(path); }
@@ -82,14 +83,14 @@ class LayerTree {
   EntryLog& log() { return log_; }
   const RootedDirectory& root() const { return directories_.root(); }
   int64_t max_depth() const { return max_depth_; }
+  MetadataPolicy& policy() { return policy_; }
 
   // A default ACL was set on some directory: files made in it inherit it unless told otherwise.
   bool default_acl_seen = false;
-  // Extended attributes that were not set: not for images, or not supported.
-  int64_t skipped_xattrs = 0;
 
  private:
   const int64_t max_depth_;
+  MetadataPolicy& policy_;
   MemoryBudget budget_;
   DirectoryCache directories_;
   PendingTree pending_;

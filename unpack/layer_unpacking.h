@@ -8,14 +8,15 @@
 #include "unpack/interruption.h"
 #include "unpack/layer.h"
 #include "unpack/layer_tree.h"
+#include "unpack/metadata_policy.h"
 
 namespace sluice {
 
 // One thread at a time.
 class LayerUnpacking {
  public:
-  // `root_fd` and `options` are borrowed.
-  LayerUnpacking(int root_fd, const UnpackOptions& options, Interruption interruption);
+  // `root_fd`, `options` and `policy` are borrowed.
+  LayerUnpacking(int root_fd, const UnpackOptions& options, MetadataPolicy& policy, Interruption interruption);
 
   // Errors: as OverlayUnpacker::Stream, without the layer's name.
   absl::Status Stream(const LayerSource& source);

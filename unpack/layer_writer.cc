@@ -44,7 +44,6 @@ absl::Status LayerWriter::Write(TarReader& tar) {
 absl::Status LayerWriter::WriteEntry(TarEntry& entry, absl::string_view path, TarReader& tar) {
   const auto dropped = std::remove_if(entry.metadata.xattrs.begin(), entry.metadata.xattrs.end(),
                                       [](const auto& xattr) { return !IsXattrFromImageKept(xattr.name); });
-  tree_.skipped_xattrs += entry.metadata.xattrs.end() - dropped;
   entry.metadata.xattrs.erase(dropped, entry.metadata.xattrs.end());
 
   if (path.empty()) return WriteRoot(entry);

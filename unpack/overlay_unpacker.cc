@@ -11,6 +11,7 @@
 #include "unpack/interruption.h"
 #include "unpack/layer_settler.h"
 #include "unpack/layer_unpacking.h"
+#include "unpack/metadata_policy.h"
 #include "unpack/overlay_below.h"
 
 namespace sluice {
@@ -20,7 +21,7 @@ class OverlayUnpacker::Impl {
   Impl(int directory_fd, UnpackOptions options)
       : directory_fd_(directory_fd),
         options_(std::move(options)),
-        unpacking_(directory_fd, options_, Interruption(options_.cancellation)) {}
+        unpacking_(directory_fd, options_, PrivilegedMetadata(), Interruption(options_.cancellation)) {}
 
   absl::Status Stream(const LayerSource& source) {
     name_ = source.name;

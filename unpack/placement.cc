@@ -222,7 +222,7 @@ absl::Status Placement::CopyListing(const std::string& source, const std::string
   ASSIGN_OR_RETURN(OpenDirectory* const to, tree_.Open(target));
   struct stat attributes {};
   if (::fstat(from->fd.get(), &attributes) != 0) return ErrnoStatus(errno, "fstat", PrintableName(source));
-  ASSIGN_OR_RETURN(FileMetadata metadata, ReadMetadata(FileRef{.fd = from->fd.get()}, attributes, source));
+  ASSIGN_OR_RETURN(FileMetadata metadata, tree_.policy().Read(FileRef{.fd = from->fd.get()}, attributes, source));
   metadata.times = from->times;
   if (PendingDirectory* const pending = tree_.pending().Find(target); pending != nullptr) pending->implied = false;
   return tree_.SetDirectoryMetadata(*to, metadata);

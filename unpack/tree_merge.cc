@@ -91,13 +91,12 @@ absl::Status TreeMerge::CopyAttributes(const std::string& path) {
   if (::fstat(from->fd.get(), &from_stat) != 0 || ::fstat(to->fd.get(), &to_stat) != 0) {
     return ErrnoStatus(errno, "fstat", PrintableName(path));
   }
-  ASSIGN_OR_RETURN(FileMetadata metadata, ReadMetadata(FileRef{.fd = from->fd.get()}, from_stat, path));
+  ASSIGN_OR_RETURN(FileMetadata metadata, policy_.Read(FileRef{.fd = from->fd.get()}, from_stat, path));
   // Reading the directory may have changed its access time already.
   metadata.times = from->times;
-  RETURN_IF_ERROR(RemoveOtherXattrs(to->fd.get(), metadata, path));
+  RETURN_IF_ERROR(policy_.RemoveOtherXattrs(to->fd.get(), metadata, path));
   to->times = metadata.times;
-  int64_t skipped = 0;
-  return ApplyMetadata(FileRef{.fd = to->fd.get()}, to_stat, metadata, false, path, skipped);
+  return policy_.Apply(FileRef{.fd = to->fd.get()}, to_stat, metadata, false, path);
 }
 
 }  // namespace sluice

@@ -7,6 +7,7 @@
 #include "base/rooted_directory.h"
 #include "unpack/directory_cache.h"
 #include "unpack/interruption.h"
+#include "unpack/metadata_policy.h"
 
 namespace sluice {
 
@@ -14,9 +15,9 @@ namespace sluice {
 // entered.
 class TreeMerge {
  public:
-  // `layer` and `tree` are on one file system; borrowed.
-  TreeMerge(DirectoryCache& layer, DirectoryCache& tree, Interruption interruption)
-      : layer_(layer), tree_(tree), interruption_(interruption) {}
+  // `layer` and `tree` are on one file system; all are borrowed.
+  TreeMerge(DirectoryCache& layer, DirectoryCache& tree, MetadataPolicy& policy, Interruption interruption)
+      : layer_(layer), tree_(tree), policy_(policy), interruption_(interruption) {}
 
   // Leaves `layer` with an empty root. The attributes of the tree's root are not touched.
   absl::Status Run() { return MergeDirectory(std::string()); }
@@ -32,6 +33,7 @@ class TreeMerge {
 
   DirectoryCache& layer_;
   DirectoryCache& tree_;
+  MetadataPolicy& policy_;
   const Interruption interruption_;
 };
 

@@ -72,6 +72,24 @@ umoci unpack --image "$gzip_image:1" "$storage/umoci" >"$node/umoci.log" 2>&1 ||
 expect_equal "$storage/flat" "$storage/umoci/rootfs" "$decided/$set_name-umoci"
 rm -rf "$storage/umoci"
 
+# Somebody with no privilege, in a directory of his own.
+as_user() { setpriv --reuid=65534 --regid=65533 --clear-groups "$@"; }
+node_case "$set_name: flat, gzip, as an ordinary user: equals umoci's rootless tree"
+mkdir "$storage/user"
+chown 65534:65533 "$storage/user"
+# The way to the image and to the program may be root's alone.
+mkdir "$node/image"
+mount --bind "$gzip_image" "$node/image"
+cp "$SLUICECTL" "$node/sluicectl"
+as_user "$node/sluicectl" unpack "$REF" "$storage/user/flat" --layout "$node/image" 2>"$node/user.log" ||
+  fail "as a user: $(tail -n 1 "$node/user.log")"
+note "$(head -n 1 "$node/user.log")"
+as_user env HOME="$storage/user" umoci unpack --rootless --image "$node/image:1" "$storage/user/umoci" \
+  >"$node/umoci.log" 2>&1 || fail "umoci: $(tail -n 1 "$node/umoci.log")"
+expect_equal "$storage/user/flat" "$storage/user/umoci/rootfs" "$decided/$set_name-umoci-rootless"
+rm -rf "$storage/user"
+umount "$node/image"
+
 node_case "$set_name: flat, zstd: equals the gzip tree"
 unpack_flat "$zstd_image" "$storage/flat-zstd"
 expect_equal "$storage/flat-zstd" "$storage/flat" /dev/null
