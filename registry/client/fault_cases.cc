@@ -439,6 +439,7 @@ std::vector<FaultCase> BodyCases() {
        .outcome = "DATA_LOSS: GET http://{R}{blob}: the blob has 100001 bytes instead of 100000"},
       {.name = "too long, in chunks",
        .registry = {kBlob.Body(FaultBlob() + "x").Chunked()},
+       .buffer = 1,
        .requests = "R1",
        .bytes = 100'001,
        .outcome = "DATA_LOSS: GET http://{R}{blob}: the blob has more than 100000 bytes"},
