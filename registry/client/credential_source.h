@@ -14,7 +14,7 @@ namespace sluice {
 struct Credentials {
   std::string username;
   std::string password;
-  std::string identity_token;  // an OAuth2 refresh token, in place of user and password
+  std::string identity_token;  // an OAuth2 refresh token: used in place of the password, which may be there or not
   std::string registry_token;  // a ready bearer token
   std::string source;          // where they are from: "/root/.docker/config.json", "docker-credential-pass"
 };
@@ -25,8 +25,8 @@ class CredentialSource {
   virtual ~CredentialSource() = default;
 
   // Those for `repository` of `host` (as in Reference); unset if there are none: then the registry is asked without.
-  // Errors name the file or the helper, never what is in it: InvalidArgument a file that is damaged; Unavailable a
-  // helper that fails, hangs or can't be run; Cancelled.
+  // Errors name the file or the helper, never what is in it: InvalidArgument a file that is damaged; PermissionDenied
+  // and the like one that can't be read; Unavailable a helper that fails, hangs or can't be run; Cancelled.
   virtual absl::StatusOr<std::optional<Credentials>> Find(absl::string_view host, absl::string_view repository,
                                                           const Cancellation* cancellation) const = 0;
 };

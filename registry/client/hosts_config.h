@@ -1,5 +1,5 @@
 // containerd's hosts.toml: where a registry is really asked, and how (containerd docs/hosts.md,
-// core/remotes/docker/config/hosts.go of 2.4; what 1.6 does otherwise is in tests/conformance/hosts_config_test.cc).
+// core/remotes/docker/config/hosts.go of 2.4; what 1.6 does otherwise is in hosts_config_cases.cc).
 #pragma once
 
 #include <chrono>

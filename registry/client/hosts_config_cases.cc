@@ -173,6 +173,7 @@ std::vector<HostsCase> Urls() {
       Toml("UrlTakenForAHost", mirror("HTTPS://a.x"), is("https://HTTPS/a.x/v2"),
            {"https://HTTPS:/a.x/v2", "https://s.x/v2"}),
       Toml("UrlPassword", mirror("https://u:p@a.x"), is("https://a.x/v2")),
+      Toml("UrlPasswordWithAt", mirror("https://u:p@q@a.x:1/@b"), is("https://a.x:1/@b/v2")),
       Toml("UrlEmptyPort", mirror("https://a.x:"), is("https://a.x/v2"), {"https://a.x:/v2", "https://s.x/v2"}),
       // 1.6's TOML library reads no ']' in a key.
       Toml("UrlV6", mirror("https://[fd00::1]:5000"), is("https://[fd00::1]:5000/v2"), {"https://reg.x/v2"}),

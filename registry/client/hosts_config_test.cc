@@ -84,6 +84,25 @@ TEST(HostsConfigFilesTest, ATomlTooLargeIsRefused) {
               StatusIs(absl::StatusCode::kInvalidArgument, "reg.x/hosts.toml: larger than 1048576 bytes"));
 }
 
+// One level of tables for each dot: hundreds of thousands of them on one line, a hundred on each of many lines.
+TEST(HostsConfigFilesTest, DeepTablesDoNotOverflowTheStack) {
+  const TempDir dir;
+  const std::string toml = dir.MakeDirectory("reg.x") + "/hosts.toml";
+  std::string line;
+  for (int i = 0; i < 500'000; ++i) line += "a.";
+  std::ofstream(toml) << "\n" << line << "a = 1";
+  absl::Status ignored;
+  EXPECT_FALSE(LoadHostsConfig(dir.path(), "reg.x", &ignored).value().has_value());
+  EXPECT_THAT(ignored, StatusIs(absl::StatusCode::kInvalidArgument, "hosts.toml:2: more than 128 dots in a line"));
+
+  std::string nested = "x = [";
+  for (int i = 0; i < 120; ++i) nested += "{" + line.substr(0, 250) + "a = [\n";
+  nested += "1";
+  for (int i = 0; i < 120; ++i) nested += "]}";
+  std::ofstream(toml) << "server = \"https://a.x\"\n" << nested << "]";
+  EXPECT_EQ(LoadHostsConfig(dir.path(), "reg.x", &ignored).value()->at(0).base, "https://a.x/v2");
+}
+
 TEST(HostsConfigFilesTest, AFifoDoesNotBlock) {
   const TempDir dir;
   ASSERT_EQ(::mkfifo((dir.MakeDirectory("reg.x") + "/hosts.toml").c_str(), 0600), 0);

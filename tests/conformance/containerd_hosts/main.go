@@ -28,18 +28,15 @@ func describe(host docker.RegistryHost) string {
 	if !host.Capabilities.Has(docker.HostCapabilityResolve) {
 		line += " no-resolve"
 	}
-	if transport, ok := host.Client.Transport.(*http.Transport); !ok {
-		line += " fallback"
-	} else {
-		if transport.TLSClientConfig.InsecureSkipVerify {
-			line += " unverified"
-		}
-		if transport.TLSClientConfig.RootCAs != nil {
-			line += " ca"
-		}
-		if n := len(transport.TLSClientConfig.Certificates); n > 0 {
-			line += fmt.Sprintf(" clients=%d", n)
-		}
+	tls := host.Client.Transport.(*http.Transport).TLSClientConfig
+	if tls.InsecureSkipVerify {
+		line += " unverified"
+	}
+	if tls.RootCAs != nil {
+		line += " ca"
+	}
+	if n := len(tls.Certificates); n > 0 {
+		line += fmt.Sprintf(" clients=%d", n)
 	}
 	names := []string{}
 	for name := range host.Header {
