@@ -246,6 +246,16 @@ std::vector<FaultCase> AuthorizationCases() {
            "UNAUTHENTICATED: GET http://{R}{blob}: HTTP status 401: the registry wants credentials: credentials "
            "are not sent over plain http: add \"{R}\" to registry.plain_http_credentials in config.toml to allow "
            "it"},
+      {.name = "the same, and what an anonymous token allows is too little",
+       .registry = {Challenge()},
+       .issuer = {Token("t1")},
+       .credentials = true,
+       .allow_plain = false,
+       .requests = "R1 | T1?service=r&scope=repository%3Aapp%3Apull | R1 +t1",
+       .bytes = std::nullopt,
+       .outcome =
+           "UNAUTHENTICATED: GET http://{R}{blob}: HTTP status 401: credentials are not sent over plain http: add "
+           "\"{R}\" to registry.plain_http_credentials in config.toml to allow it"},
       {.name = "no credentials",
        .registry = {Reply::Status(401).Header("WWW-Authenticate: Basic realm=\"x\"")},
        .requests = "R1",
