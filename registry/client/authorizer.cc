@@ -21,11 +21,11 @@ std::string Base64(const std::string& user, const std::string& password) {
 // In every form in which they are sent, to whomever.
 std::vector<std::string> SecretsOf(const Credentials& credentials) {
   return {credentials.password, Base64(credentials.username, credentials.password), credentials.identity_token,
-          Base64(credentials.username, credentials.identity_token), credentials.registry_token};
+          Base64("", credentials.identity_token), credentials.registry_token};
 }
 
-bool CanSignIn(const Credentials& credentials) {
-  return !credentials.identity_token.empty() || (!credentials.username.empty() && !credentials.password.empty());
+bool HasPassword(const Credentials& credentials) {
+  return !credentials.username.empty() && !credentials.password.empty();
 }
 
 // The first that we can answer, token servers before passwords.
@@ -136,8 +136,9 @@ absl::Status Authorizer::Ask(const RegistryEndpoint& endpoint, absl::string_view
   }
   if (credentials.has_value() && !credentials->registry_token.empty()) {
     authorization.header = absl::StrCat("Authorization: Bearer ", credentials->registry_token);
-  } else if (const bool signs_in = credentials.has_value() && CanSignIn(*credentials);
-             request.challenge.scheme == "bearer") {
+  } else if (request.challenge.scheme == "bearer") {
+    const bool signs_in =
+        credentials.has_value() && (HasPassword(*credentials) || !credentials->identity_token.empty());
     absl::StatusOr<BearerToken> token =
         tokens_.Fetch(endpoint, request, signs_in ? &*credentials : nullptr, cancellation);
     if (absl::IsUnauthenticated(token.status())) {
@@ -147,7 +148,7 @@ absl::Status Authorizer::Ask(const RegistryEndpoint& endpoint, absl::string_view
     authorization.header = absl::StrCat("Authorization: Bearer ", token->value);
     authorization.secrets.push_back(token->value);
     renew_at = token->refresh_at;
-  } else if (signs_in && credentials->identity_token.empty()) {
+  } else if (credentials.has_value() && HasPassword(*credentials)) {
     authorization.header = absl::StrCat("Authorization: Basic ", Base64(credentials->username, credentials->password));
   } else {
     return absl::UnauthenticatedError(absl::StrCat("the registry wants credentials: ", remedy));

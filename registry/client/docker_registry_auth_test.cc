@@ -24,6 +24,7 @@
 #include "base/status_macros.h"
 #include "gtest/gtest.h"
 #include "registry/client/credential_source.h"
+#include "registry/client/docker_credentials.h"
 #include "registry/client/docker_registry.h"
 #include "registry/client/fake_retry_clock.h"
 #include "registry/client/fault_server.h"
@@ -214,6 +215,20 @@ TEST_F(DockerRegistryAuthTest, APassword) {
               StatusIs(absl::StatusCode::kUnauthenticated, "from the test are not accepted"));
   EXPECT_THAT(FetchAll(Client(), registry.host()),
               StatusIs(absl::StatusCode::kUnauthenticated, "there are no credentials for " + registry.host()));
+}
+
+TEST_F(DockerRegistryAuthTest, APasswordThatDockerLoginHasLeft) {
+  std::ofstream(dir_.At("htpasswd")) << "ali:" << kPasswordHash << "\n";
+  const DockerRegistry registry(dir_.path(), "",
+                                absl::StrCat("auth: {htpasswd: {realm: here, path: ", dir_.At("htpasswd"), "}}"));
+  std::ofstream(dir_.At("config.json")) << "{\"auths\":{\"" << registry.host() << "\":{\"auth\":\""
+                                        << absl::Base64Escape(absl::StrCat("ali:", kPassword)) << "\"}}}";
+  DockerCredentialOptions files;
+  files.docker_config = dir_.path();
+  RegistryClientOptions options;
+  options.credentials = MakeDockerCredentials(files);
+  options.plain_http_credentials = {registry.host()};
+  EXPECT_OK(FetchAll(RegistryClient(LocalityRules::Create({}).value(), options), registry.host()));
 }
 
 TEST_F(DockerRegistryAuthTest, ATokenServer) {

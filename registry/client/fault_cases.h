@@ -39,11 +39,13 @@ struct FaultCase {
   const char* outcome = "OK";                      // status and message, as the user reads them
 };
 
+// fault_cases_transfer.cc
 std::vector<FaultCase> BreakCases();
 std::vector<FaultCase> RangeCases();
+std::vector<FaultCase> BodyCases();
+// fault_cases_answers.cc
 std::vector<FaultCase> RedirectCases();
 std::vector<FaultCase> StatusCases();
 std::vector<FaultCase> AuthorizationCases();
-std::vector<FaultCase> BodyCases();
 
 }  // namespace sluice

@@ -22,7 +22,7 @@ using std::chrono::milliseconds;
 
 // What is read of an error's body, and of one that nobody wants, for the sake of the connection.
 constexpr size_t kMaxErrorBody = 8 * 1024;
-constexpr std::chrono::seconds kMaxErrorTime(5);
+constexpr milliseconds kMaxErrorTime(5000);
 constexpr milliseconds kDrainTime(100);
 
 bool IsRedirect(int status) {
@@ -43,15 +43,9 @@ absl::StatusCode CodeOf(int status) {
 
 // The registry's own words, "" when it has none.
 std::string ErrorText(HttpStream& stream) {
-  const auto deadline = std::chrono::steady_clock::now() + kMaxErrorTime;
-  std::string body(kMaxErrorBody, '\0');
-  size_t filled = 0;
-  while (filled < body.size() && std::chrono::steady_clock::now() < deadline) {
-    const absl::StatusOr<size_t> count = stream.Read(absl::MakeSpan(body).subspan(filled));
-    if (!count.ok() || *count == 0) break;
-    filled += *count;
-  }
-  const absl::StatusOr<Json> json = ParseJsonObject(absl::string_view(body).substr(0, filled));
+  std::string body;
+  stream.Drain(kMaxErrorBody, kMaxErrorTime, &body);
+  const absl::StatusOr<Json> json = ParseJsonObject(body);
   if (!json.ok()) return "";
   const absl::StatusOr<const Json*> errors = ArrayMember(*json, "errors");
   if (!errors.ok() || *errors == nullptr || (*errors)->empty() || !(*errors)->front().is_object()) return "";

@@ -152,21 +152,25 @@ class CurlStream : public HttpStream {
     return filled_;
   }
 
-  Rest Drain(size_t max_bytes, milliseconds patience) override {
+  Rest Drain(size_t max_bytes, milliseconds patience, std::string* into) override {
     const Clock::time_point deadline = Clock::now() + patience;
-    size_t dropped = overflow_.size() - overflow_used_;
-    overflow_.clear();
-    overflow_used_ = 0;
+    size_t drained = 0;
+    const auto take = [&](absl::string_view bytes) {
+      drained += bytes.size();
+      if (into != nullptr) absl::StrAppend(into, bytes);
+    };
     std::array<char, 16 * 1024> buffer;
-    while (!done_ && dropped <= max_bytes) {
+    take(absl::string_view(overflow_).substr(overflow_used_));
+    while (!done_ && drained <= max_bytes) {
+      overflow_.clear();
       StartReading(absl::MakeSpan(buffer));
       const absl::Status status = Pump();
       target_ = {};
-      dropped += filled_ + overflow_.size();
-      overflow_.clear();
+      take(absl::string_view(buffer.data(), filled_));
+      take(overflow_);
       if (!status.ok() || Clock::now() > deadline) break;
     }
-    if (dropped > 0) return Rest::kSome;
+    if (drained > 0) return Rest::kSome;
     return done_ && result_ == CURLE_OK ? Rest::kNone : Rest::kUnknown;
   }
 

@@ -78,9 +78,10 @@ class HttpStream : public ByteReader {
   virtual bool PeerIsInternal() const = 0;
 
   enum class Rest { kNone, kSome, kUnknown };
-  // Reads and drops what is left of the body if that is at most `max_bytes` and comes within `patience`: then the
-  // connection can serve another request. Tells whether anything was left. No Read afterwards.
-  virtual Rest Drain(size_t max_bytes, std::chrono::milliseconds patience) = 0;
+  // Reads on to the end of the body, if that is at most about `max_bytes` away and comes within `patience`: then the
+  // connection can serve another request. Tells whether anything was left, and appends it to `into` if that is not
+  // null. No Read afterwards.
+  virtual Rest Drain(size_t max_bytes, std::chrono::milliseconds patience, std::string* into = nullptr) = 0;
 };
 
 }  // namespace sluice

@@ -51,9 +51,8 @@ struct FetchedManifest {
 
 struct BlobRequest {
   Digest digest;
-  std::optional<int64_t> size =
-      std::nullopt;    // bytes of the whole blob; with it a wrong length is found out while reading
-  int64_t offset = 0;  // where to begin; at most `size`
+  std::optional<int64_t> size = std::nullopt;  // of the whole blob; where it is known, exactly that must come
+  int64_t offset = 0;                          // where to begin; at most `size`
 };
 
 // Thread-safe. `cancellation` is borrowed, may be null, and is obeyed within 100 ms.
@@ -67,8 +66,8 @@ struct BlobRequest {
 //
 // Errors: NotFound the registry says so; Unauthenticated, PermissionDenied 401, 403, forbidden addresses; DataLoss
 // another digest or length; InvalidArgument too large, not a manifest, a bad host or repository; Unavailable network,
-// 429, 5xx; FailedPrecondition answers that make no sense, files of the configuration; Cancelled. Each one names the
-// URL, without its query, and never a secret.
+// 429, 5xx; FailedPrecondition answers that make no sense, files of the configuration; Cancelled; as CredentialSource.
+// Each one names the URL, without its query, and never a secret.
 class RegistryClient {
  public:
   explicit RegistryClient(LocalityRules rules, RegistryClientOptions options = {});
@@ -89,7 +88,7 @@ class RegistryClient {
                                                        const BlobRequest& blob, const Cancellation* cancellation) const;
 
  private:
-  // GET /v2/<repository>/<path> of `endpoints`, whole; `check` says whether it is what was wanted.
+  // <repository>/<path> from the first of `endpoints` that has it, whole and verified.
   absl::StatusOr<std::string> FetchDocument(const std::vector<EndpointSchemes>& endpoints, absl::string_view repository,
                                             const std::string& path, const std::vector<std::string>& headers,
                                             int64_t max_bytes, const std::optional<Digest>& digest,

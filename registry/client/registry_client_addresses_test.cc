@@ -101,6 +101,20 @@ TEST_F(AddressesTest, NorBackInsideAfterADetour) {
   EXPECT_TRUE(target.requests().empty());
 }
 
+TEST_F(AddressesTest, NorToATokenServer) {
+  FakeHttpServer issuer("127.0.0.1", Document());
+  const std::string port = issuer.host().substr(issuer.host().find(':'));
+  for (const char* inside : {"127.0.0.1", "localhost"}) {
+    const std::string challenge =
+        absl::StrCat("WWW-Authenticate: Bearer realm=\"http://", inside, port, "/token\",service=\"s\"");
+    FakeHttpServer server(kPublic, [&challenge](const std::string&, const Connection& connection) {
+      connection.Send(HttpAnswer(401, "", {challenge}));
+    });
+    EXPECT_THAT(Fetch(listing_client_, server), StatusIs(absl::StatusCode::kPermissionDenied, "from a public address"));
+  }
+  EXPECT_TRUE(issuer.requests().empty());
+}
+
 TEST_F(AddressesTest, InternalRegistriesMayRedirectInside) {
   FakeHttpServer target("127.0.0.1", Document());
   FakeHttpServer server(kPrivate, RedirectTo(target));

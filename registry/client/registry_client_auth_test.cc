@@ -92,6 +92,27 @@ TEST_F(AuthTest, WithAnIdentityTokenByAnotherForm) {
   EXPECT_TRUE(absl::StartsWith(issuer_.requests()[0].form, "grant_type=refresh_token&refresh_token=id&client_id="));
 }
 
+TEST_F(AuthTest, BesideAnIdentityTokenAPasswordStaysOne) {
+  credentials_->credentials->identity_token = "id";
+  ASSERT_OK(Fetch());
+  EXPECT_TRUE(absl::StrContains(issuer_.requests()[0].form, "&refresh_token=id&"));
+  EXPECT_FALSE(absl::StrContains(issuer_.requests()[0].form, "password"));
+  challenge_ = "WWW-Authenticate: Basic realm=\"x\"";
+  refused_ = "Bearer t1";
+  EXPECT_FALSE(Fetch().ok());
+  EXPECT_EQ(registry_.requests().back().authorization, "Basic dXMgZXI6cCZ3PWQ=");
+}
+
+TEST_F(AuthTest, AnIdentityTokenWhereNoPostIsKnown) {
+  credentials_->credentials = Credentials();
+  credentials_->credentials->identity_token = "id";
+  issuer_.OnRequest([this](const SeenRequest& request) {
+    issuer_.Script({request.form.empty() ? Reply::Status(200, R"({"access_token":"t1"})") : Reply::Status(404)});
+  });
+  ASSERT_OK(Fetch());
+  EXPECT_EQ(issuer_.requests()[1].authorization, "Basic Omlk");
+}
+
 TEST_F(AuthTest, AnonymouslyByAQuery) {
   credentials_->credentials.reset();
   ASSERT_OK(Fetch());

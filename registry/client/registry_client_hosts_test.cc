@@ -69,6 +69,14 @@ class HostsTest : public ::testing::Test {
   absl::StatusOr<FetchedManifest> FetchManifest(const std::string& rest) {
     return Client().FetchManifest(ParseReference(registry_.host() + "/" + rest).value(), nullptr);
   }
+  // A certificate of both hosts of this test, signed by nobody else.
+  TlsIdentity MakeIdentity() {
+    const std::string command = absl::StrCat(
+        "cd ", dir_.path(), " && exec 2>/dev/null && openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=all ",
+        "-addext subjectAltName=IP:127.0.0.1,IP:127.0.0.2 -keyout key.pem -out cert.pem");
+    EXPECT_EQ(std::system(command.c_str()), 0);
+    return {dir_.At("cert.pem"), dir_.At("key.pem")};
+  }
   static std::vector<std::string> Lines(const FaultServer& server) {
     std::vector<std::string> lines;
     for (const SeenRequest& request : server.requests()) lines.push_back(request.line);
@@ -205,11 +213,7 @@ TEST_F(HostsTest, AHeaderMayBeTheAuthorization) {
 }
 
 TEST_F(HostsTest, AClientCertificateIsShownToItsHostAlone) {
-  const std::string command = absl::StrCat(
-      "cd ", dir_.path(), " && exec 2>/dev/null && openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=all ",
-      "-addext subjectAltName=IP:127.0.0.1,IP:127.0.0.2 -keyout key.pem -out cert.pem");
-  ASSERT_EQ(std::system(command.c_str()), 0);
-  const TlsIdentity identity = {dir_.At("cert.pem"), dir_.At("key.pem")};
+  const TlsIdentity identity = MakeIdentity();
   FaultServer registry("127.0.0.1", kManifest, &identity);
   FaultServer storage("127.0.0.2", kManifest, &identity);
   registry.Script({Reply::Redirect(absl::StrCat("https://", storage.host(), "/x"))});
@@ -218,6 +222,17 @@ TEST_F(HostsTest, AClientCertificateIsShownToItsHostAlone) {
   ASSERT_OK(FetchBlob(Client()));
   EXPECT_TRUE(registry.requests()[0].client_certificate);
   EXPECT_FALSE(storage.requests()[0].client_certificate);
+}
+
+TEST_F(HostsTest, SkipVerifyIsForItsHostAlone) {
+  const TlsIdentity identity = MakeIdentity();
+  FaultServer registry("127.0.0.1", kManifest, &identity);
+  FaultServer storage("127.0.0.2", kManifest, &identity);
+  registry.Script({Reply::Redirect(absl::StrCat("https://", storage.host(), "/x"))});
+  Write(absl::StrCat("server = \"https://", registry.host(), "\"\nskip_verify = true\n"));
+  EXPECT_THAT(FetchBlob(Client()), StatusIs(absl::StatusCode::kUnavailable, "/x: SSL certificate problem"));
+  EXPECT_EQ(registry.requests().size(), 1u);
+  EXPECT_TRUE(storage.requests().empty());
 }
 
 TEST_F(HostsTest, ChangesNeedNoRestart) {

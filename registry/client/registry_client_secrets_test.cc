@@ -36,7 +36,7 @@ constexpr char kSignature[] = "signature-5ec5";
 // Everything that is secret in these tests, in every form in which it is sent.
 std::vector<std::string> Secrets() {
   return {kPassword, absl::Base64Escape(absl::StrCat("user:", kPassword)),
-          kIdentity, absl::Base64Escape(absl::StrCat("user:", kIdentity)),
+          kIdentity, absl::Base64Escape(absl::StrCat(":", kIdentity)),
           kToken,    kHeader};
 }
 

@@ -13,10 +13,11 @@
 namespace sluice {
 
 struct RetryPolicy {
-  int max_attempts = 6;                                           // in a row without a new byte; at least 1
-  std::chrono::milliseconds first_delay{250};                     // doubled each time, less up to a half at random
-  std::chrono::milliseconds max_delay = std::chrono::seconds(8);  //
-  std::chrono::milliseconds max_retry_after = std::chrono::seconds(30);  // whatever a server's Retry-After asks for
+  int max_attempts = 6;  // in a row without a new byte; at least 1
+  // Doubled each time up to max_delay, and less up to a half at random.
+  std::chrono::milliseconds first_delay{250};
+  std::chrono::milliseconds max_delay{8'000};
+  std::chrono::milliseconds max_retry_after{30'000};  // whatever a server's Retry-After asks for
 };
 
 // Retry-After (RFC 9110 section 10.2.3): seconds, or a date in any of HTTP's three forms. Never negative. Unset for

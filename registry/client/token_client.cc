@@ -81,10 +81,10 @@ absl::StatusOr<HttpRequest> AsGet(HttpRequest request, const std::string& servic
   const char* separator = absl::StrContains(request.url.text, '?') ? "&" : "?";
   ASSIGN_OR_RETURN(request.url, ParseUrl(absl::StrCat(request.url.text, separator, FormEncode(fields))));
   if (credentials != nullptr) {
-    const std::string& secret =
-        credentials->identity_token.empty() ? credentials->password : credentials->identity_token;
-    request.secret_headers.push_back(
-        absl::StrCat("Authorization: Basic ", absl::Base64Escape(absl::StrCat(credentials->username, ":", secret))));
+    const std::string pair = credentials->password.empty()
+                                 ? absl::StrCat(":", credentials->identity_token)
+                                 : absl::StrCat(credentials->username, ":", credentials->password);
+    request.secret_headers.push_back(absl::StrCat("Authorization: Basic ", absl::Base64Escape(pair)));
   }
   return request;
 }

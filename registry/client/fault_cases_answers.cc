@@ -1,181 +1,19 @@
-#include "registry/client/fault_cases.h"
-
 #include "absl/strings/str_cat.h"
+#include "registry/client/fault_cases.h"
 
 namespace sluice {
 namespace {
 
 const Reply kBlob = Reply::Blob();
 const Reply kHalf = kBlob.Cut(50'000, Ending::kReset);
-const Reply kNothing = kBlob.CutHead(0, Ending::kReset);
 
 Reply Challenge(const std::string& realm = "http://{T}/token") {
   return Reply::Status(401).Header(
       absl::StrCat("WWW-Authenticate: Bearer realm=\"", realm, "\",service=\"r\",scope=\"repository:app:pull\""));
 }
 Reply Token(const std::string& token) { return Reply::Status(200, absl::StrCat("{\"token\":\"", token, "\"}")); }
-Reply ChunkOf(int64_t first, int64_t end) {
-  return Reply::Status(206, FaultBlob().substr(static_cast<size_t>(first), static_cast<size_t>(end - first)))
-      .Header(absl::StrCat("Content-Range: bytes ", first, "-", end - 1, "/", kFaultBlobBytes));
-}
 
 }  // namespace
-
-std::string FaultBlob() {
-  std::string blob;
-  while (blob.size() < kFaultBlobBytes) absl::StrAppend(&blob, blob.size(), ",");
-  blob.resize(kFaultBlobBytes);
-  return blob;
-}
-
-std::vector<FaultCase> BreakCases() {
-  return {
-      {.name = "nothing goes wrong", .registry = {kBlob}, .requests = "R1"},
-      {.name = "reset before the head", .registry = {kNothing, kBlob}, .requests = "R1 | R3", .waits = "0.25"},
-      {.name = "closed before the head",
-       .registry = {kBlob.CutHead(0, Ending::kClose), kBlob},
-       .requests = "R1 | R3",
-       .waits = "0.25"},
-      {.name = "reset in the status line",
-       .registry = {kBlob.CutHead(9, Ending::kReset), kBlob},
-       .requests = "R1 | R3",
-       .waits = "0.25"},
-      {.name = "reset in the head",
-       .registry = {kBlob.CutHead(25, Ending::kReset), kBlob},
-       .requests = "R1 | R2",
-       .waits = "0.25"},
-      {.name = "closed in the head",
-       .registry = {kBlob.CutHead(25, Ending::kClose), kBlob},
-       .requests = "R1 | R2",
-       .waits = "0.25"},
-      {.name = "reset after the head",
-       .registry = {kBlob.Cut(0, Ending::kReset), kBlob},
-       .requests = "R1 | R2",
-       .waits = "0.25"},
-      {.name = "reset after the first byte",
-       .registry = {kBlob.Cut(1, Ending::kReset), kBlob},
-       .requests = "R1 | R2 1-99999",
-       .waits = "0.25"},
-      {.name = "reset in the middle", .registry = {kHalf, kBlob}, .requests = "R1 | R2 50000-99999", .waits = "0.25"},
-      {.name = "closed in the middle",
-       .registry = {kBlob.Cut(50'000, Ending::kClose), kBlob},
-       .requests = "R1 | R2 50000-99999",
-       .waits = "0.25"},
-      {.name = "reset before the last byte",
-       .registry = {kBlob.Cut(99'999, Ending::kReset), kBlob},
-       .requests = "R1 | R2 99999-99999",
-       .waits = "0.25"},
-      {.name = "reset after the last byte", .registry = {kBlob.End(Ending::kReset)}, .requests = "R1"},
-      {.name = "hangs after the last byte", .registry = {kBlob.End(Ending::kHang)}, .requests = "R1"},
-      {.name = "hangs before the last chunk",
-       .registry = {kBlob.Chunked().Cut(100'000, Ending::kHang)},
-       .requests = "R1"},
-      {.name = "reset again and again, with progress",
-       .registry = {kBlob.Cut(30'000, Ending::kReset), kBlob.Cut(30'000, Ending::kReset),
-                    kBlob.Cut(30'000, Ending::kReset), kBlob},
-       .requests = "R1 | R2 30000-99999 | R3 60000-99999 | R4 90000-99999",
-       .waits = "0.25 0.25 0.25"},
-      {.name = "never another byte",
-       .registry = {kHalf, kNothing},
-       .requests = "R1 | R2 50000-99999 | R3 50000-99999 | R4 50000-99999 | R5 50000-99999 | R6 50000-99999",
-       .waits = "0.25 0.5 1 2 4",
-       .bytes = 50'000,
-       .outcome = "UNAVAILABLE: after 50000 of 100000 bytes: GET http://{R}{blob}: Recv failure: Connection reset by "
-                  "peer (attempt 6, the last)"},
-      {.name = "stalls before the head",
-       .registry = {kBlob.CutHead(0, Ending::kHang)},
-       .stalls = true,
-       .requests = "R1",
-       .bytes = 0,
-       .outcome = "UNAVAILABLE: GET http://{R}{blob}: no answer for 500 ms"},
-      {.name = "stalls in the middle",
-       .registry = {kBlob.Cut(50'000, Ending::kHang), kBlob},
-       .stalls = true,
-       .requests = "R1 | R2 50000-99999",
-       .waits = "0.25"},
-      {.name = "stalls in the middle, and again",
-       .registry = {kBlob.Cut(50'000, Ending::kHang), kBlob.CutHead(0, Ending::kHang)},
-       .stalls = true,
-       .requests = "R1 | R2 50000-99999",
-       .waits = "0.25",
-       .bytes = 50'000,
-       .outcome = "UNAVAILABLE: after 50000 of 100000 bytes: GET http://{R}{blob}: no answer for 500 ms"},
-  };
-}
-
-std::vector<FaultCase> RangeCases() {
-  return {
-      {.name = "from an offset", .registry = {kBlob}, .offset = 40'000, .requests = "R1 40000-99999", .bytes = 60'000},
-      {.name = "from an offset, broken",
-       .registry = {kBlob.Cut(10'000, Ending::kReset), kBlob},
-       .offset = 40'000,
-       .requests = "R1 40000-99999 | R2 50000-99999",
-       .waits = "0.25",
-       .bytes = 60'000},
-      {.name = "from the end", .registry = {kBlob}, .offset = 100'000, .requests = "", .bytes = 0},
-      {.name = "the length learnt from the head",
-       .registry = {kHalf, kBlob},
-       .size_known = false,
-       .requests = "R1 | R2 50000-99999",
-       .waits = "0.25"},
-      {.name = "no length at all",
-       .registry = {kHalf.Chunked(), kBlob},
-       .size_known = false,
-       .requests = "R1 | R2 50000-",
-       .waits = "0.25"},
-      {.name = "200 for a range",
-       .registry = {kHalf, kBlob.IgnoringRanges()},
-       .requests = "R1 | R2 50000-99999",
-       .waits = "0.25",
-       .bytes = 150'000},
-      {.name = "200 for a range, broken before the range",
-       .registry = {kHalf, kBlob.IgnoringRanges().Cut(20'000, Ending::kReset), kBlob.IgnoringRanges()},
-       .requests = "R1 | R2 50000-99999 | R3 50000-99999",
-       .waits = "0.25 0.5",
-       .bytes = 170'000},
-      {.name = "206 with another start",
-       .registry = {kHalf, kBlob.SayingRange("bytes 0-49999/100000"), kBlob},
-       .requests = "R1 | R2 50000-99999 | R3",
-       .waits = "0.25",
-       .bytes = 200'000},
-      {.name = "206 with another total",
-       .registry = {kHalf, kBlob.SayingRange("bytes 50000-99999/200000"), kBlob},
-       .requests = "R1 | R2 50000-99999 | R3",
-       .waits = "0.25",
-       .bytes = 200'000},
-      {.name = "206 that doesn't say of what",
-       .registry = {kHalf, kBlob.SayingRange(""), kBlob},
-       .requests = "R1 | R2 50000-99999 | R3",
-       .waits = "0.25",
-       .bytes = 200'000},
-      {.name = "206 with less than was asked for",
-       .registry = {kHalf, ChunkOf(50'000, 60'000), kBlob},
-       .requests = "R1 | R2 50000-99999 | R2 60000-99999",
-       .waits = "0.25 0.25"},
-      {.name = "206 where nothing was asked for",
-       .registry = {ChunkOf(0, 60'000)},
-       .requests = "R1",
-       .bytes = 60'000,
-       .outcome = "FAILED_PRECONDITION: GET http://{R}{blob}: HTTP status 206 though no range was asked for"},
-      {.name = "416 too early",
-       .registry = {kHalf, Reply::Status(416).Header("Content-Range: bytes */100000"), kBlob},
-       .requests = "R1 | R2 50000-99999 | R2",
-       .waits = "0.25",
-       .bytes = 150'000},
-      {.name = "416 at the end, the length unknown",
-       .registry = {kBlob.Chunked().Cut(100'000, Ending::kReset), kBlob},
-       .size_known = false,
-       .requests = "R1 | R2 100000-",
-       .waits = "0.25"},
-      {.name = "another length than was known",
-       .registry = {kHalf, Reply::Status(416).Header("Content-Range: bytes */50000"), kBlob.Body("short")},
-       .requests = "R1 | R2 50000-99999 | R2",
-       .waits = "0.25",
-       .bytes = 50'005,
-       .outcome =
-           "DATA_LOSS: after 50000 of 100000 bytes: GET http://{R}{blob}: the blob has 5 bytes instead of 100000"},
-  };
-}
 
 std::vector<FaultCase> RedirectCases() {
   const Reply to_storage = Reply::Redirect("http://{S}/b?sig=1");
@@ -408,6 +246,16 @@ std::vector<FaultCase> AuthorizationCases() {
            "UNAUTHENTICATED: GET http://{R}{blob}: HTTP status 401: the registry wants credentials: credentials "
            "are not sent over plain http: add \"{R}\" to registry.plain_http_credentials in config.toml to allow "
            "it"},
+      {.name = "the same, and what an anonymous token allows is too little",
+       .registry = {Challenge()},
+       .issuer = {Token("t1")},
+       .credentials = true,
+       .allow_plain = false,
+       .requests = "R1 | T1?service=r&scope=repository%3Aapp%3Apull | R1 +t1",
+       .bytes = std::nullopt,
+       .outcome =
+           "UNAUTHENTICATED: GET http://{R}{blob}: HTTP status 401: credentials are not sent over plain http: add "
+           "\"{R}\" to registry.plain_http_credentials in config.toml to allow it"},
       {.name = "no credentials",
        .registry = {Reply::Status(401).Header("WWW-Authenticate: Basic realm=\"x\"")},
        .requests = "R1",
@@ -422,90 +270,6 @@ std::vector<FaultCase> AuthorizationCases() {
        .requests = "R1 | S1",
        .bytes = 0,
        .outcome = "UNAUTHENTICATED: GET http://{S}/b: HTTP status 401"},
-  };
-}
-
-std::vector<FaultCase> BodyCases() {
-  return {
-      {.name = "too short by its length",
-       .registry = {kBlob.Body(FaultBlob().substr(1))},
-       .requests = "R1",
-       .bytes = 99'999,
-       .outcome = "DATA_LOSS: GET http://{R}{blob}: the blob has 99999 bytes instead of 100000"},
-      {.name = "too long by its length",
-       .registry = {kBlob.Body(FaultBlob() + "x")},
-       .requests = "R1",
-       .bytes = 100'001,
-       .outcome = "DATA_LOSS: GET http://{R}{blob}: the blob has 100001 bytes instead of 100000"},
-      {.name = "too long, in chunks",
-       .registry = {kBlob.Body(FaultBlob() + "x").Chunked()},
-       .requests = "R1",
-       .bytes = 100'001,
-       .outcome = "DATA_LOSS: GET http://{R}{blob}: the blob has more than 100000 bytes"},
-      {.name = "too long, in chunks, seen in one read",
-       .registry = {kBlob.Body(FaultBlob() + "x").Chunked()},
-       .buffer = 7000,
-       .requests = "R1",
-       .bytes = 100'001,
-       .outcome = "DATA_LOSS: GET http://{R}{blob}: the blob has more than 100000 bytes"},
-      {.name = "too short, in chunks",
-       .registry = {kBlob.Body(FaultBlob().substr(0, 60'000)).Chunked()},
-       .requests = "R1 | R1 60000-99999 | R1 | R1 | R1 | R1 | R1",
-       .waits = "0.25 0.5 1 2 4",
-       .bytes = 360'000,
-       .outcome =
-           "UNAVAILABLE: after 60000 of 100000 bytes: GET http://{R}{blob}: the answer ends too early (attempt 6, "
-           "the last)"},
-      {.name = "other bytes of the same length",
-       .registry = {kBlob.Body(std::string(kFaultBlobBytes, 'x'))},
-       .requests = "R1",
-       .outcome = "OK, with another digest"},
-      {.name = "compressed on the way",
-       .registry = {kBlob.Body("short").Header("Content-Encoding: gzip")},
-       .requests = "R1",
-       .bytes = 5,
-       .outcome = "FAILED_PRECONDITION: GET http://{R}{blob}: Content-Encoding \"gzip\", which was not asked for"},
-      {.name = "called compressed, and the blob as it is",
-       .registry = {kBlob.Header("Content-Encoding: gzip")},
-       .requests = "R1"},
-      {.name = "in chunks", .registry = {kBlob.Chunked()}, .requests = "R1"},
-      {.name = "in chunks, cut short",
-       .registry = {kBlob.Chunked().Cut(50'000, Ending::kClose), kBlob.Chunked()},
-       .requests = "R1 | R2 50000-99999",
-       .waits = "0.25"},
-      {.name = "HTTP/1.0 with a length", .registry = {kBlob.Http10().End(Ending::kClose)}, .requests = "R1"},
-      {.name = "HTTP/1.0 without a length",
-       .registry = {kBlob.Http10().Unframed().End(Ending::kClose)},
-       .requests = "R1"},
-      {.name = "HTTP/1.0 without a length, which nobody knows",
-       .registry = {kBlob.Http10().Unframed().End(Ending::kClose)},
-       .size_known = false,
-       .requests = "R1"},
-      {.name = "HTTP/1.0 without a length, closed in the middle",
-       .registry = {kBlob.Http10().Unframed().Cut(50'000, Ending::kClose), kBlob},
-       .requests = "R1 | R2 50000-99999",
-       .waits = "0.25"},
-      {.name = "after 1xx heads",
-       .registry = {kBlob.After("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")},
-       .requests = "R1"},
-      {.name = "with a huge head",
-       .registry = {kBlob.Header("X: " + std::string(90'000, 'x'))
-                        .Header("Y: " + std::string(90'000, 'x'))
-                        .Header("Z: " + std::string(90'000, 'x'))},
-       .requests = "R1",
-       .bytes = std::nullopt,
-       .outcome = "PERMISSION_DENIED: GET http://{R}{blob}: the head of the answer is too large"},
-      {.name = "with Connection: close",
-       .registry = {Reply::Status(503).Header("Connection: close").End(Ending::kClose), kBlob},
-       .requests = "R1 | R2",
-       .waits = "0.25"},
-      {.name = "byte by byte",
-       .registry = {kBlob.Dripping(std::chrono::milliseconds(20))},
-       .stalls = true,
-       .requests = "R1 | R2 *",
-       .waits = "0.25",
-       .bytes = std::nullopt,
-       .outcome = "UNAVAILABLE: after * of 100000 bytes: GET http://{R}{blob}: only * bytes in 500 ms"},
   };
 }
 
