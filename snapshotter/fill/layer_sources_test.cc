@@ -60,7 +60,7 @@ class ContentDouble : public ContentStore {
   absl::StatusOr<std::vector<ContentInfo>> ListManifests(const std::string&, absl::Time) override {
     return absl::UnimplementedError("not asked");
   }
-  absl::StatusOr<absl::Time> UpdatedAt(const std::string&, const Digest&, absl::Time) override {
+  absl::StatusOr<ContentInfo> Stat(const std::string&, const Digest&, absl::Time) override {
     return absl::UnimplementedError("not asked");
   }
   absl::StatusOr<std::string> ReadDocument(const std::string&, const Digest&, int64_t, absl::Time) override {

@@ -22,6 +22,8 @@ import tarfile
 
 FRONT = "172.30.0.1"
 PORTS = {"up": 5001, "down": 5002, "slow": 5003, "401": 5004, "wrong-digest": 5005}
+# Of layers that take their time.
+SIZES = {"single": 1 << 15, "shared": 1 << 15, "large": 64 << 20}
 PHRASES = {
     "using streaming unpack from layout for local registry image": "layout",
     "using streaming unpack for local registry image": "stream",
@@ -124,7 +126,7 @@ def make(cells, directory, registry, hosts_dir):
     for number, (layout, mode, locality, cache, policy, *_) in enumerate(read_cells(cells)):
         name = f"c{number}"
         # Of a vanishing one there must be more to read than is read at once, 1 MiB.
-        size = {"vanish": 5 << 18}.get(layout, 1 << 15 if policy in ("single", "shared") else 3000)
+        size = {"vanish": 5 << 18}.get(layout, SIZES.get(policy, 3000))
         tar = make_layer(name, size, f"{directory}/expected/{name}")
         layer = gzip.compress(tar, 1)
         pusher.image(name, layer, digest(tar))

@@ -67,12 +67,18 @@ func resolverOptions(ctx context.Context, hostsDir string) docker.ResolverOption
 	return docker.ResolverOptions{Hosts: config.ConfigureHosts(ctx, options)}
 }
 
-// directoryOf is where the bytes of the image's one layer are. The view itself is not kept.
+// directoryOf is where the bytes of the image's one layer are. The view itself is not kept; a lease keeps garbage
+// collection from it.
 func directoryOf(ctx context.Context, client *containerd.Client, snapshotter string, image containerd.Image) (string, error) {
 	diffIDs, err := image.RootFS(ctx)
 	if err != nil {
 		return "", err
 	}
+	ctx, done, err := client.WithLease(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer done(ctx)
 	chain := identity.ChainID(diffIDs).String()
 	snapshots := client.SnapshotService(snapshotter)
 	mounts, err := snapshots.View(ctx, "view-"+chain, chain)
