@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A download that is killed goes on from where it was, and two that meet are one. Meanwhile the blob cache is an OCI layout
-# for anybody's tools. The witness is the log of a front, which says how many bytes it has sent to whom.
+# A download that is killed goes on from where it was, and two that meet are one. Meanwhile the blob cache is an OCI
+# layout for anybody's tools. The witness is the log of a front, which says how many bytes it has sent to whom.
 #   interrupted_download_test.sh DAEMON SLUICECTL LIST_TREE PLAIN_PULL CONCURRENT_PULL
 set -euo pipefail
 . tests/e2e/lib.sh
@@ -34,7 +34,7 @@ front_start 5001=up "5003=slow@$RATE"
 echo 'miss slow remote miss large' >"$node/cells"
 python3 "$repository/tests/e2e/strategy_matrix.py" make "$node/cells" "$node/made" "$REGISTRY" "$hosts_dir"
 read -r _ _ large _ blob _ <"$node/made/cells"
-size=$(curl -fsSI "http://$REGISTRY/v2/c0/blobs/$blob" | tr -d '\r' | awk 'tolower($1) == "content-length:" { print $2 }')
+size=$(curl -fsSI "http://$REGISTRY/v2/c0/blobs/$blob" | awk -F': |\r' 'tolower($1) == "content-length" { print $2 }')
 sluice_config=$(printf '[registry]\nhosts_dir = "%s"' "$hosts_dir")
 sluice_start
 containerd_start

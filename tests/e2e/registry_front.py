@@ -10,8 +10,8 @@ Manifests, and the configs they name, are always handed on as they are; other bl
     401           only to those with credentials, and none are good
     wrong-digest  with one byte changed
 
-LOG has a line "ask ID MODE AGENT HOST PATH" for each GET as it comes, HOST being what the client takes the registry for,
-and "end ID BYTES BEGUN ENDED" when its body has been sent, or as much of it as the client took; times in seconds.
+LOG has a line "ask ID MODE AGENT HOST PATH" for each GET as it comes, HOST being what the client takes the registry
+for, and "end ID BYTES BEGUN ENDED" when its body has been sent, or as much of it as the client took; times in seconds.
 """
 import http.client
 import http.server

@@ -6,7 +6,7 @@
 
 `make` gives each cell an image of its own, of one layer, in the registry, and writes into DIR what is on this host of
 it: layout/ and cache/ (blobs by their hex digests), expected/<name>, the tree. A cell has a registry host of its own,
-so that what happens to one tells sluice nothing for another. It prints, and leaves in DIR/cells: name, policy, reference,
+so that what happens to one tells sluice nothing for another. DIR/cells says of each: name, policy, reference,
 "labelled" or "unlabelled", digest, diffID.
 `observe` prints the cells with what became of them, as strategy_matrix.txt has it.
 """
@@ -70,7 +70,8 @@ class Pusher:
     def blob(self, name, content):
         place = self.call("POST", f"/v2/{name}/blobs/uploads/").headers["Location"]
         mark = "&" if "?" in place else "?"
-        self.call("PUT", f"{place}{mark}digest={digest(content)}", content, {"Content-Type": "application/octet-stream"})
+        octets = {"Content-Type": "application/octet-stream"}
+        self.call("PUT", f"{place}{mark}digest={digest(content)}", content, octets)
         return {"digest": digest(content), "size": len(content)}
 
     def image(self, name, layer, diff_id):
