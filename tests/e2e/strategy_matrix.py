@@ -23,7 +23,7 @@ import tarfile
 FRONT = "172.30.0.1"
 PORTS = {"up": 5001, "down": 5002, "slow": 5003, "401": 5004, "wrong-digest": 5005}
 # Of layers that take their time.
-SIZES = {"single": 1 << 15, "shared": 1 << 15, "large": 64 << 20}
+SIZES = {"single": 1 << 15, "shared": 1 << 15, "throttled": 1 << 15, "large": 64 << 20}
 PHRASES = {
     "using streaming unpack from layout for local registry image": "layout",
     "using streaming unpack for local registry image": "stream",
@@ -117,7 +117,7 @@ def host_of(number, registry, locality, policy, hosts_dir):
         hosts = f'server = "http://{FRONT}:1"\n[host."http://{FRONT}:{port}"]\n'
         write(f"{hosts_dir}/c{number}.example/hosts.toml", hosts.encode())
         return f"c{number}.example"
-    own = {"single": "250.1", "shared": "250.2"}.get(policy, f"{number // 250}.{number % 250 + 1}")
+    own = {"single": "250.1", "shared": "250.2", "throttled": "250.3"}.get(policy, f"{number // 250}.{number % 250 + 1}")
     return f"172.31.{own}:{port}"
 
 

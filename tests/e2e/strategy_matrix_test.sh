@@ -38,6 +38,7 @@ $(policy no-stream 'strategies = ["layout", "cached"]')
 $(policy stream-only 'strategies = ["stream"]')
 $(policy layout-only 'strategies = ["layout"]')
 $(policy single 'max_downloads = 1')
+$(policy throttled 'max_bytes_per_second = "16KiB"')
 END
 }
 
@@ -111,6 +112,12 @@ many=$(front_most_at_once sluice 172.31.250.2:5003)
 [ "$one" = 1 ] || fail "$one at once where only one may be"
 [ "$many" -gt 1 ] || fail "control: not more than $many at once where there is no limit"
 note "at once: $one with the limit, $many without"
+
+node_case "max_bytes_per_second of a registry"
+grep -F 'store=172.31.250.3:5001/' "$node/said" | sed 's/.* bytes=\([0-9]*\) seconds=\([0-9.]*\) .*/\1 \2/' >"$node/throttled"
+[ "$(wc -l <"$node/throttled")" = 4 ] || fail "not four: $(cat "$node/throttled")"
+awk '$2 < $1 / 16384 { exit 1 }' "$node/throttled" || fail "faster than 16384 bytes a second: $(cat "$node/throttled")"
+note "seconds for $(awk '{ printf "%d bytes: %s; ", $1, $2 }' "$node/throttled")at 16384 a second"
 
 node_case "a failed pull leaves nothing behind"
 expected_count=$(grep -c ' pulled ' "$node/expected")
