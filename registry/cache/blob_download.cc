@@ -18,6 +18,10 @@ absl::StatusOr<size_t> BlobDownload::Read(absl::Span<char> buffer) {
   const bool fits = position_ == 0 && size_ <= static_cast<int64_t>(buffer.size());
   absl::StatusOr<size_t> count = fits ? ReadAtOnce(buffer) : ReadPiece(buffer);
   if (!count.ok()) {
+    // A download that brought nothing is nothing to go on from, and the space kept for it is gone with its file. Unless
+    // somebody else has taken its name: then that is another file's.
+    const bool is_empty = source_ == Source::kDownload && file_.has_value() && file_->Length() == 0;
+    if (is_empty && file_->TryHold() == Ingest::Holder::kSelf) static_cast<void>(file_->Discard());
     file_.reset();
     network_.reset();
   }

@@ -173,6 +173,15 @@ TEST_F(BlobDownloadTest, AFetchThatCannotStartLeavesWhatThereWas) {
   EXPECT_EQ(ReadFile(IngestPath(origin_.digest())), Content(0, 600'000));
 }
 
+TEST_F(BlobDownloadTest, AFetchThatNeverBeganLeavesNothing) {
+  const auto refuse = [](int64_t) { return absl::UnauthenticatedError("no credentials"); };
+  const auto reader = cache_->OpenOrFetch(origin_.digest(), origin_.size(), refuse, nullptr).value();
+  const std::unique_ptr<ByteReader> next = Download(origin_);
+  EXPECT_THAT(ReadToEnd(*reader), StatusIs(absl::StatusCode::kUnauthenticated, "no credentials"));
+  EXPECT_FALSE(HasIngest());
+  EXPECT_THAT(ReadToEnd(*next), Gives(origin_.content()));
+}
+
 TEST_F(BlobDownloadTest, WrongBytesAreDataLossAndLeaveNothing) {
   std::string wrong = origin_.content();
   wrong[kSize / 2] ^= 1;

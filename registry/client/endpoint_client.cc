@@ -85,8 +85,13 @@ absl::StatusOr<std::unique_ptr<HttpStream>> EndpointClient::Get(const EndpointSc
       return answer;
     }
     const bool unspoken = declined || IsUnspoken(answer.status(), endpoint.base, known == which);
-    // The usual scheme's error says more than the exceptional one's.
-    if (i == 0) first = std::move(answer);
+    // The usual scheme's error says more than the exceptional one's; but where no TLS is spoken, the other one's
+    // decides whether it is worth asking again.
+    if (i == 0) {
+      first = std::move(answer);
+    } else if (ObstacleOf(first.status()) == HttpObstacle::kNotTls) {
+      first = Annotate(answer.status(), first.status().message());
+    }
     if (!unspoken) break;
   }
   return first;

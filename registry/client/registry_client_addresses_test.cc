@@ -2,6 +2,7 @@
 // public and the metadata address.
 #include <sched.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -60,6 +61,15 @@ TEST_F(AddressesTest, APrivateRegistryIsAskedByTlsThenByHttp) {
   // What worked is remembered.
   EXPECT_EQ(Fetch(client_, server).value(), "{}");
   EXPECT_EQ(server.requests().size(), 3u);
+}
+
+TEST_F(AddressesTest, APrivateRegistryThatDropsConnectionsIsAskedAgain) {
+  std::atomic<int> asked = 0;
+  FakeHttpServer server(kPrivate, [&asked](const std::string&, const Connection& connection) {
+    if (++asked > 2) connection.Send(HttpAnswer(200, "{}"));
+  });
+  EXPECT_EQ(Fetch(client_, server).value(), "{}");
+  EXPECT_EQ(server.requests().size(), 6u);  // thrice by both
 }
 
 TEST_F(AddressesTest, WithoutAPort80IsTriedAfter443) {

@@ -220,8 +220,10 @@ absl::StatusOr<std::unique_ptr<ByteReader>> LayerSources::Download(absl::Span<co
   for (const Endpoint& endpoint : endpoints) {
     absl::StatusOr<std::unique_ptr<ByteReader>> reader = DownloadFrom(endpoint, blob, offset, cancellation);
     if (reader.ok() || absl::IsCancelled(reader.status())) return reader;
-    // That one of them does not know the blob says less than why another could not be asked.
-    if (absl::IsNotFound(failure) || !absl::IsNotFound(reader.status())) failure = reader.status();
+    // That one of them does not know the blob, or that nobody is at a port that was only guessed, says less than why
+    // another could not be asked.
+    const bool tells = !absl::IsNotFound(reader.status()) && !endpoint.port_is_guess;
+    if (absl::IsNotFound(failure) || tells) failure = reader.status();
   }
   return failure;
 }

@@ -227,6 +227,16 @@ TEST_F(LayerSourcesTest, OutageSaysMoreThanAMiss) {
   EXPECT_THAT(Find().offers[0].open().status(), StatusIs(StatusCode::kUnavailable, "connection refused"));
 }
 
+TEST_F(LayerSourcesTest, RegistryThatIsKnownSaysMoreThanAGuessedPort) {
+  Endpoint guess = kLocal;
+  guess.host = "172.30.0.1";
+  guess.port_is_guess = true;
+  From({kLocal, guess});
+  failures_[kLocal.host] = absl::UnauthenticatedError("it wants credentials");
+  failures_[guess.host] = absl::UnavailableError("connection refused");
+  EXPECT_THAT(Find().offers[0].open().status(), StatusIs(StatusCode::kUnauthenticated, "it wants credentials"));
+}
+
 TEST_F(LayerSourcesTest, RegistryThatIsDownIsAskedOnce) {
   for (const absl::Status& failure :
        {absl::UnavailableError("connection refused"), absl::UnauthenticatedError("it wants credentials")}) {
