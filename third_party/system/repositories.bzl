@@ -11,6 +11,7 @@ _LIBRARIES = {
             "absl_" + part
             for part in [
                 "base",
+                "btree",
                 "cleanup",
                 "flat_hash_map",
                 "flat_hash_set",
