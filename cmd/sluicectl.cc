@@ -13,6 +13,7 @@
 #include "absl/strings/escaping.h"
 #include "base/cancellation.h"
 #include "cmd/verb.h"
+#include "cmd/verb_export.h"
 #include "cmd/verb_inspect.h"
 #include "cmd/verb_pull.h"
 #include "cmd/verb_unpack.h"
@@ -69,6 +70,7 @@ int Run(int argc, char** argv) {
   app.set_version_flag("--version", std::string("sluicectl ") + kVersion);
   VerbRun run;
   AddUnpackVerb(app, run);
+  AddExportVerb(app, run);
   AddInspectVerb(app, run);
   AddPullVerb(app, run);
   try {

@@ -6,7 +6,6 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -16,6 +15,7 @@
 #include "base/errno_status.h"
 #include "base/remove_tree.h"
 #include "base/status_macros.h"
+#include "cmd/staging_place.h"
 
 namespace sluice {
 namespace {
@@ -82,14 +82,24 @@ absl::Status StagedDirectory::Stage() {
   if (!parent_.valid()) {
     return Annotate(ErrnoStatus(errno, "open", parent), absl::StrCat(path_, ": its parent directory"));
   }
-  std::string temporary = absl::StrCat(parent, "/.sluice-XXXXXX");
-  if (mkdtemp(&temporary[0]) == nullptr) return Annotate(ErrnoStatus(errno, "mkdtemp", parent), path_);
-  staged_ = temporary.substr(temporary.rfind('/') + 1);
-  directory_.Reset(openat(parent_.get(), staged_.c_str(), kOpenDirectory | O_NOFOLLOW));
-  if (directory_.valid()) return absl::OkStatus();
-  const absl::Status status = ErrnoStatus(errno, "open", temporary);
-  rmdir(temporary.c_str());
-  return status;
+  return MakePlace(parent);
+}
+
+absl::Status StagedDirectory::MakePlace(const std::string& parent) {
+  absl::StatusOr<StagingPlace> place = MakeStagingPlace(parent_.get(), parent, StagingPlace::Kind::kDirectory);
+  if (!place.ok()) return Annotate(place.status(), path_);
+  staged_ = std::move(place->name);
+  directory_ = std::move(place->fd);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<StagedDirectory> StagedDirectory::CreateScratch(const std::string& parent) {
+  StagedDirectory staged;
+  staged.path_ = parent;
+  staged.parent_.Reset(open(parent.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!staged.parent_.valid()) return ErrnoStatus(errno, "open", parent);
+  RETURN_IF_ERROR(staged.MakePlace(parent));
+  return staged;
 }
 
 StagedDirectory::~StagedDirectory() {

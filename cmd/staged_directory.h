@@ -13,13 +13,16 @@ namespace sluice {
 
 // Move-only. One thread at a time.
 //
-// A path that does not exist yet is filled as ".sluice-XXXXXX" beside it and renamed. One that is an empty directory is
-// filled in place, because it may be a mount point or lie where its owner may write and we may not.
+// A path that does not exist yet is filled as ".sluice-XXXXXX" beside it (StagingPlace) and renamed. One that is an
+// empty directory is filled in place, because it may be a mount point or lie where its owner may write and we may not.
 class StagedDirectory {
  public:
   // Errors, each naming `path`: FailedPrecondition not empty, not a directory, a dangling link; NotFound its parent is
   // missing; else as the system call gave it. Nothing was made then.
   static absl::StatusOr<StagedDirectory> Create(const std::string& path);
+
+  // One that is never published, in the directory `parent`: for what is only needed on the way.
+  static absl::StatusOr<StagedDirectory> CreateScratch(const std::string& parent);
 
   StagedDirectory(StagedDirectory&&) = default;
   StagedDirectory& operator=(StagedDirectory&&) = delete;
@@ -38,6 +41,7 @@ class StagedDirectory {
  private:
   StagedDirectory() = default;
   absl::Status Stage();
+  absl::Status MakePlace(const std::string& parent);
   absl::Status Empty();
 
   std::string path_;
