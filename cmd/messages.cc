@@ -43,7 +43,7 @@ void Messages::Error(absl::string_view text, int exit_code) const {
 }
 
 void Messages::Warning(absl::string_view text) const {
-  Line(absl::StrCat("sluicectl: ", text));
+  Line(absl::StrCat("sluicectl: WARNING: ", text));
   Event("warning", {{"message", std::string(text)}});
 }
 

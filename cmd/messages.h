@@ -19,7 +19,7 @@ class Messages {
 
   // Why it did not work: "sluicectl: <text>", or the event "error" with the exit code.
   void Error(absl::string_view text, int exit_code) const;
-  // What went wrong without changing the outcome: "sluicectl: <text>", or the event "warning".
+  // What went wrong without changing the outcome: "sluicectl: WARNING: <text>", or the event "warning".
   void Warning(absl::string_view text) const;
   // For people only, as it stands.
   void Line(absl::string_view text) const;

@@ -17,7 +17,7 @@ TEST(MessagesTest, LinesAreForPeople) {
   messages.Line("done");
   messages.Event("done", {{"bytes", 1}});
   messages.Error("it failed", 5);
-  EXPECT_EQ(GetCapturedStderr(), "sluicectl: left behind\ndone\nsluicectl: it failed\n");
+  EXPECT_EQ(GetCapturedStderr(), "sluicectl: WARNING: left behind\ndone\nsluicectl: it failed\n");
 }
 
 TEST(MessagesTest, EventsAreForPrograms) {

@@ -17,6 +17,7 @@
 #include "cmd/verb.h"
 #include "cmd/verb_cache.h"
 #include "cmd/verb_explain.h"
+#include "cmd/verb_export.h"
 #include "cmd/verb_inspect.h"
 #include "cmd/verb_pull.h"
 #include "cmd/verb_unpack.h"
@@ -118,6 +119,7 @@ int Run(int argc, char** argv) {
   AddUnpackVerb(app, run);
   AddInspectVerb(app, run);
   AddPullVerb(app, run);
+  AddExportVerb(app, run);
   AddCacheVerb(app, run);
   AddExplainVerb(app, run);
   try {

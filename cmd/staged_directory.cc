@@ -108,6 +108,20 @@ absl::StatusOr<StagedDirectory> StagedDirectory::Create(const std::string& path,
   return staged;
 }
 
+absl::StatusOr<StagedDirectory> StagedDirectory::CreateScratch(const std::string& parent,
+                                                               const Cancellation* cancellation) {
+  StagedDirectory staged;
+  staged.path_ = parent;
+  staged.parent_.Reset(open(parent.c_str(), kOpenDirectory));
+  if (!staged.parent_.valid()) return ErrnoStatus(errno, "open", parent);
+  RemoveAbandoned(staged.parent_.get(), cancellation);
+  absl::StatusOr<Staging> staging = StageDirectory(staged.parent_.get());
+  if (!staging.ok()) return Annotate(staging.status(), parent);
+  staged.staging_ = *std::move(staging);
+  staged.name_ = staged.staging_.name;
+  return staged;
+}
+
 absl::Status StagedDirectory::OpenParent() {
   if (path_.empty()) return absl::NotFoundError("a directory without a name");
   struct stat link = {};

@@ -25,6 +25,9 @@ class StagedDirectory {
   // missing; else as the system call gave it. Nothing was made then. `cancellation` (may be null) is for the removing.
   static absl::StatusOr<StagedDirectory> Create(const std::string& path, const Cancellation* cancellation = nullptr);
 
+  // One that is never published, in the directory `parent`: for what is only needed on the way.
+  static absl::StatusOr<StagedDirectory> CreateScratch(const std::string& parent, const Cancellation* cancellation);
+
   StagedDirectory(StagedDirectory&&) = default;
   StagedDirectory& operator=(StagedDirectory&&) = delete;
   // Discards what was not published, silently: Discard() first where the error matters.

@@ -8,19 +8,19 @@
 
 namespace sluice {
 
-absl::StatusOr<MergedView::Found> BelowLookup::At(absl::string_view path) {
-  ASSIGN_OR_RETURN(MergedView::Found found, view_.Root());
+absl::StatusOr<TreeView::Found> BelowLookup::At(absl::string_view path) {
+  ASSIGN_OR_RETURN(TreeView::Found found, view_.Root());
   std::string above;
   const PendingDirectory* pending = &pending_.root();
   size_t depth = 0;
   for (const absl::string_view name : absl::StrSplit(path, '/', absl::SkipEmpty())) {
-    if (found.kind == MergedView::Found::Kind::kNothing) break;
+    if (found.kind == TreeView::Found::Kind::kNothing) break;
     if (depth < way_.size() && way_[depth].name == name) {
       found = way_[depth].found;
     } else {
       way_.resize(depth);
       if (pending != nullptr && pending->Hides(name)) {
-        found = MergedView::Found();
+        found = TreeView::Found();
       } else {
         ASSIGN_OR_RETURN(found, view_.Child(found, above, name));
       }

@@ -6,8 +6,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "unpack/merged_view.h"
 #include "unpack/pending_tree.h"
+#include "unpack/tree_view.h"
 
 namespace sluice {
 
@@ -15,20 +15,20 @@ namespace sluice {
 class BelowLookup {
  public:
   // Both are borrowed.
-  BelowLookup(const MergedView& view, PendingTree& pending) : view_(view), pending_(pending) {}
+  BelowLookup(const TreeView& view, PendingTree& pending) : view_(view), pending_(pending) {}
 
-  // REQUIRES: SortWhiteouts() on what is pending. Errors: as MergedView::Child.
-  absl::StatusOr<MergedView::Found> At(absl::string_view path);
+  // REQUIRES: SortWhiteouts() on what is pending. Errors: as TreeView::Child.
+  absl::StatusOr<TreeView::Found> At(absl::string_view path);
   // To be called when what is pending has changed.
   void Forget() { way_.clear(); }
 
  private:
   struct Step {
     std::string name;
-    MergedView::Found found;
+    TreeView::Found found;
   };
 
-  const MergedView& view_;
+  const TreeView& view_;
   PendingTree& pending_;
   std::vector<Step> way_;  // of the last look-up: the next one often shares its beginning
 };

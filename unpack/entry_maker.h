@@ -1,18 +1,13 @@
-// Makes one entry in the tree of a layer: a file with its content, a directory, a link, a device.
+// Makes one entry of a layer: a file with its content, a directory, a link, a device.
 #pragma once
 
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "unpack/file_tree.h"
 #include "unpack/layer_tree.h"
 #include "unpack/tar_entry.h"
-#include "unpack/tar_reader.h"
 
 namespace sluice {
-
-// The pieces of a file's content in order, without its holes; empty data at the end.
-using ContentSource = absl::FunctionRef<absl::StatusOr<TarReader::Block>()>;
 
 // Makes `entry` at `path`, whose parent is in the tree. What is there already gives way, but for a directory under a
 // directory, which takes the new metadata. `entry.name` is not looked at, nor are hard links taken here.

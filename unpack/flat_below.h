@@ -6,19 +6,18 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "unpack/directory_cache.h"
-#include "unpack/interruption.h"
-#include "unpack/layers_below.h"
-#include "unpack/merged_view.h"
+#include "unpack/disk_below.h"
+#include "unpack/layer_tree.h"
+#include "unpack/metadata_policy.h"
 
 namespace sluice {
 
-class FlatBelow : public LayersBelow {
+class FlatBelow : public DiskBelow {
  public:
-  // `tree` is the flat tree, borrowed. `reserved` is a name in its root that is not part of it.
-  FlatBelow(DirectoryCache& tree, std::string reserved)
-      : tree_(tree), reserved_(std::move(reserved)), view_({tree.root().fd()}) {}
+  // As DiskBelow. `tree` is the flat tree, borrowed. `reserved` is a name in its root that is not part of it.
+  FlatBelow(LayerTree& layer, DirectoryCache& tree, const MetadataPolicy& policy, std::string reserved)
+      : DiskBelow(layer, MergedView({tree.root().fd()}), policy), tree_(tree), reserved_(std::move(reserved)) {}
 
-  const MergedView& view() const override { return view_; }
   bool marks_are_entries() const override { return false; }
   absl::Status HideName(absl::string_view directory, absl::string_view name) override;
   absl::Status HideContent(absl::string_view directory) override;
@@ -26,7 +25,6 @@ class FlatBelow : public LayersBelow {
  private:
   DirectoryCache& tree_;
   const std::string reserved_;
-  const MergedView view_;
 };
 
 }  // namespace sluice

@@ -19,6 +19,7 @@
 #include "base/remove_tree.h"
 #include "base/status_macros.h"
 #include "base/unique_fd.h"
+#include "unpack/disk_tree.h"
 #include "unpack/flat_below.h"
 #include "unpack/interruption.h"
 #include "unpack/layer_settler.h"
@@ -77,6 +78,7 @@ class FlatUnpacking {
  private:
   struct Job {
     UniqueFd fd;  // its tree, where it is not the root
+    std::unique_ptr<DiskTree> files;
     std::unique_ptr<LayerUnpacking> unpacking;
     bool streamed = false;
     absl::Status status;
@@ -117,7 +119,8 @@ class FlatUnpacking {
       if (!job.fd.valid()) return ErrnoStatus(errno, "openat", name);
       fd = job.fd.get();
     }
-    job.unpacking = std::make_unique<LayerUnpacking>(fd, options_, policy_, interruption_);
+    job.files = std::make_unique<DiskTree>(fd, policy_);
+    job.unpacking = std::make_unique<LayerUnpacking>(*job.files, options_, interruption_);
     return Annotate(job.unpacking->Stream(sources_[index]), sources_[index].name);
   }
 
@@ -134,6 +137,7 @@ class FlatUnpacking {
       results_.push_back(job.unpacking->result());
       results_.back().self_contained = false;
       job.unpacking.reset();
+      job.files.reset();
       job.fd.Reset();
       MutexLock lock(mutex_);
       moved_ = index + 1;
@@ -144,20 +148,21 @@ class FlatUnpacking {
 
   absl::Status MoveLayer(size_t index, Job& job) {
     LayerTree& layer = job.unpacking->tree();
+    DirectoryCache& directories = job.files->directories();
     if (job.unpacking->root_metadata().has_value()) root_metadata_ = *job.unpacking->root_metadata();
     if (index == 0) {
-      OverlayBelow nothing(layer, {});
+      OverlayBelow nothing(layer, *job.files, {});
       RETURN_IF_ERROR(LayerSettler(layer, nothing, interruption_).Settle());
-      return layer.directories().Flush();
+      return directories.Flush();
     }
-    FlatBelow below(tree_, staging_name_);
+    FlatBelow below(layer, tree_, policy_, staging_name_);
     if (!job.unpacking->self_contained()) {
       RETURN_IF_ERROR(LayerSettler(layer, below, interruption_).Settle());
     }
-    RETURN_IF_ERROR(layer.directories().Flush());
-    RETURN_IF_ERROR(TreeMerge(layer.directories(), tree_, policy_, interruption_).Run());
+    RETURN_IF_ERROR(directories.Flush());
+    RETURN_IF_ERROR(TreeMerge(directories, tree_, policy_, interruption_).Run());
     RETURN_IF_ERROR(tree_.Flush());
-    RETURN_IF_ERROR(layer.directories().Flush());
+    RETURN_IF_ERROR(directories.Flush());
     return RemoveTreeAt(staging_fd_.get(), absl::StrCat(index));
   }
 

@@ -39,8 +39,8 @@ void KeepLastOfEachPath(std::vector<PendingLink>& links) {
 
 // Whether the link still has its place: something written later may have taken it, or its directory.
 absl::StatusOr<bool> HasPlace(LayerTree& tree, const PendingLink& link) {
-  ASSIGN_OR_RETURN(const OpenDirectory* const directory, tree.Open(SplitPath(link.path).first));
-  if (directory == nullptr) return false;
+  ASSIGN_OR_RETURN(const bool has_directory, tree.IsDirectory(SplitPath(link.path).first));
+  if (!has_directory) return false;
   struct stat attributes {};
   ASSIGN_OR_RETURN(const bool exists, tree.Stat(link.path, attributes));
   return !exists;

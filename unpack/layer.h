@@ -36,6 +36,7 @@ struct UnpackLimits {
   int64_t max_special_header_bytes = int64_t{1} << 20;   // one PAX or GNU long-name header
   uint64_t max_zstd_window_bytes = uint64_t{128} << 20;  // larger: FailedPrecondition, "left to containerd"
   int64_t max_bookkeeping_bytes = int64_t{64} << 20;  // memory for names that must be remembered to the end of a layer
+  int64_t max_index_bytes = int64_t{1} << 30;         // memory for the files of a tree that is on no disk (ExportTar)
 };
 
 struct UnpackOptions {

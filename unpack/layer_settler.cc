@@ -1,6 +1,5 @@
 #include "unpack/layer_settler.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -9,13 +8,13 @@
 #include "absl/strings/str_cat.h"
 #include "base/errno_status.h"
 #include "base/status_macros.h"
-#include "unpack/copy_up.h"
 #include "unpack/entry_name.h"
 #include "unpack/hard_links.h"
+#include "unpack/merged_view.h"
 
 namespace sluice {
 
-using Found = MergedView::Found;
+using Found = TreeView::Found;
 
 LayerSettler::LayerSettler(LayerTree& tree, LayersBelow& below, Interruption interruption)
     : tree_(tree),
@@ -91,19 +90,17 @@ absl::Status LayerSettler::PlaceLinks() {
 }
 
 absl::Status LayerSettler::CopyAttributes(const Found& below, const std::string& path) {
-  ASSIGN_OR_RETURN(const UniqueFd fd, below_.view().Open(below, path, O_RDONLY | O_DIRECTORY));
-  ASSIGN_OR_RETURN(const FileMetadata metadata, tree_.policy().Read(FileRef{.fd = fd.get()}, below.attributes, path));
-  ASSIGN_OR_RETURN(OpenDirectory* const directory, tree_.Open(path));
-  return tree_.SetDirectoryMetadata(*directory, metadata);
+  ASSIGN_OR_RETURN(const FileMetadata metadata, below_.DirectoryMetadata(below, path));
+  return tree_.files().SetDirectory(path, metadata, /*all_xattrs=*/false);
 }
 
 absl::Status LayerSettler::MakeLikeBelow(absl::string_view path) {
   for (size_t end = 0; end < path.size();) {
     end = std::min(path.find('/', end + (end == 0 ? 0 : 1)), path.size());
     const std::string prefix(path.substr(0, end));
-    ASSIGN_OR_RETURN(const OpenDirectory* const existing, tree_.Open(prefix));
-    if (existing != nullptr) continue;
-    RETURN_IF_ERROR(tree_.MakeDirectory(prefix, FileMetadata()).status());
+    ASSIGN_OR_RETURN(const bool exists, tree_.IsDirectory(prefix));
+    if (exists) continue;
+    RETURN_IF_ERROR(tree_.files().MakeDirectory(prefix, FileMetadata()));
     ASSIGN_OR_RETURN(const Found below, lookup_.At(prefix));
     if (below.kind == Found::Kind::kDirectory) RETURN_IF_ERROR(CopyAttributes(below, prefix));
   }
@@ -135,7 +132,7 @@ absl::StatusOr<std::optional<std::string>> LayerSettler::FindLinkTarget(
         absl::StrCat("the hard link's target ", PrintableName(link.target), " does not exist"));
   }
   RETURN_IF_ERROR(MakeLikeBelow(real_directory));
-  RETURN_IF_ERROR(CopyUp(tree_, below_.view(), found, path));
+  RETURN_IF_ERROR(below_.CopyUp(found, path));
   return path;
 }
 

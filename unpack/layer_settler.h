@@ -30,8 +30,8 @@ class LayerSettler {
 
  private:
   absl::Status ApplyBelow(PendingDirectory& directory);
-  absl::Status Hide(const std::string& directory, const MergedView::Found& below, absl::string_view name);
-  absl::Status CopyAttributes(const MergedView::Found& below, const std::string& path);
+  absl::Status Hide(const std::string& directory, const TreeView::Found& below, absl::string_view name);
+  absl::Status CopyAttributes(const TreeView::Found& below, const std::string& path);
   // Makes the directories of `path` that are missing, with the attributes they have below.
   absl::Status MakeLikeBelow(absl::string_view path);
   absl::Status PlaceLinks();

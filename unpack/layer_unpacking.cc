@@ -9,9 +9,8 @@
 
 namespace sluice {
 
-LayerUnpacking::LayerUnpacking(int root_fd, const UnpackOptions& options, MetadataPolicy& policy,
-                               Interruption interruption)
-    : options_(options), interruption_(interruption), tree_(root_fd, options.limits, policy) {}
+LayerUnpacking::LayerUnpacking(FileTree& files, const UnpackOptions& options, Interruption interruption)
+    : options_(options), interruption_(interruption), tree_(files, options.limits) {}
 
 absl::Status LayerUnpacking::Stream(const LayerSource& source) {
   const auto start = std::chrono::steady_clock::now();

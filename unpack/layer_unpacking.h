@@ -5,18 +5,18 @@
 
 #include "absl/status/status.h"
 #include "unpack/file_metadata.h"
+#include "unpack/file_tree.h"
 #include "unpack/interruption.h"
 #include "unpack/layer.h"
 #include "unpack/layer_tree.h"
-#include "unpack/metadata_policy.h"
 
 namespace sluice {
 
 // One thread at a time.
 class LayerUnpacking {
  public:
-  // `root_fd`, `options` and `policy` are borrowed.
-  LayerUnpacking(int root_fd, const UnpackOptions& options, MetadataPolicy& policy, Interruption interruption);
+  // `files`, which are none yet, and `options` are borrowed.
+  LayerUnpacking(FileTree& files, const UnpackOptions& options, Interruption interruption);
 
   // Errors: as OverlayUnpacker::Stream, without the layer's name.
   absl::Status Stream(const LayerSource& source);

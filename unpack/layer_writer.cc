@@ -63,9 +63,9 @@ absl::Status LayerWriter::WriteEntry(TarEntry& entry, absl::string_view path, Ta
   if (entry.type == TarEntry::Type::kCharDevice && entry.device_major == 0 && entry.device_minor == 0) {
     return absl::InvalidArgumentError("a character device 0:0 is overlayfs's own whiteout");
   }
-  ASSIGN_OR_RETURN(const OpenDirectory* const parent, tree_.OpenNamed(directory));
+  ASSIGN_OR_RETURN(const std::string parent, tree_.EnsureNamed(directory));
   // The same as `path` unless a symlink of this layer is in it.
-  const std::string real_path = JoinPath(parent->path, base);
+  const std::string real_path = JoinPath(parent, base);
   RETURN_IF_ERROR(tree_.LogEntry(real_path));
   if (entry.type == TarEntry::Type::kHardLink) return WriteHardLink(entry, real_path);
   return MakeEntry(tree_, real_path, entry, [&tar] { return tar.ReadBlock(); });
@@ -93,8 +93,8 @@ absl::Status LayerWriter::AddWhiteout(absl::string_view directory, absl::string_
 
 absl::Status LayerWriter::AddOpaque(absl::string_view directory) {
   // Unlike a whiteout, the mark says that the directory is there.
-  ASSIGN_OR_RETURN(const OpenDirectory* const opened, tree_.OpenNamed(directory));
-  ASSIGN_OR_RETURN(PendingDirectory* const pending, tree_.pending().Ensure(opened->path));
+  ASSIGN_OR_RETURN(const std::string path, tree_.EnsureNamed(directory));
+  ASSIGN_OR_RETURN(PendingDirectory* const pending, tree_.pending().Ensure(path));
   pending->opaque = true;
   return absl::OkStatus();
 }

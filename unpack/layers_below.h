@@ -2,8 +2,10 @@
 #pragma once
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "unpack/merged_view.h"
+#include "unpack/file_metadata.h"
+#include "unpack/tree_view.h"
 
 namespace sluice {
 
@@ -11,7 +13,13 @@ class LayersBelow {
  public:
   virtual ~LayersBelow() = default;
 
-  virtual const MergedView& view() const = 0;
+  virtual const TreeView& view() const = 0;
+  // Of a directory that was found at `path` in the view.
+  virtual absl::StatusOr<FileMetadata> DirectoryMetadata(const TreeView::Found& found,
+                                                         absl::string_view path) const = 0;
+  // Makes `path`, whose parent is in the layer, like the file that was found there in the view and is no directory,
+  // content and all, as overlayfs does before it changes one.
+  virtual absl::Status CopyUp(const TreeView::Found& file, absl::string_view path) = 0;
   // Whether a directory that only whiteouts are in must be made in the layer to hold them.
   virtual bool marks_are_entries() const = 0;
   // Hides `name` in `directory`, which is there below; in the layer nothing has that name.

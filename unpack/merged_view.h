@@ -14,32 +14,26 @@
 #include "absl/types/span.h"
 #include "base/rooted_directory.h"
 #include "base/unique_fd.h"
+#include "unpack/tree_view.h"
 
 namespace sluice {
 
 // Const methods only; any thread. A single flat tree is a stack of one.
-class MergedView {
+class MergedView : public TreeView {
  public:
-  // What is at a place: of a directory, which layers share it.
-  struct Found {
-    enum class Kind { kNothing, kDirectory, kSymlink, kOther };
-    Kind kind = Kind::kNothing;
-    std::vector<size_t> layers;  // topmost first; of anything but a directory the one that has it
-    struct stat attributes {};   // in the topmost of them
-  };
-
   // Directories of the layers, topmost first, borrowed.
   explicit MergedView(absl::Span<const int> layer_fds);
 
   // The root is merged from all layers: overlayfs does not look at opaque marks there.
-  absl::StatusOr<Found> Root() const;
-  // `name` in the directory `parent`, which is at `parent_path`. FailedPrecondition where a layer uses overlayfs
-  // features that only the kernel can resolve (redirects, metadata-only copies).
-  absl::StatusOr<Found> Child(const Found& parent, absl::string_view parent_path, absl::string_view name) const;
+  absl::StatusOr<Found> Root() const override;
+  // FailedPrecondition where a layer uses overlayfs features that only the kernel can resolve (redirects, metadata-only
+  // copies).
+  absl::StatusOr<Found> Child(const Found& parent, absl::string_view parent_path,
+                              absl::string_view name) const override;
+  absl::StatusOr<std::string> ReadLink(const Found& symlink, absl::string_view path) const override;
 
   // Opens what was found at `path`, in its topmost layer, not followed.
   absl::StatusOr<UniqueFd> Open(const Found& found, absl::string_view path, int flags) const;
-  absl::StatusOr<std::string> ReadLink(const Found& symlink, absl::string_view path) const;
   // The names that the directory shows.
   absl::StatusOr<std::set<std::string>> Names(const Found& directory, absl::string_view path) const;
 

@@ -15,20 +15,20 @@
 namespace sluice {
 
 absl::Status OverlayBelow::HideName(absl::string_view directory, absl::string_view name) {
-  ASSIGN_OR_RETURN(const OpenDirectory* const parent, tree_.Open(directory));
+  ASSIGN_OR_RETURN(const OpenDirectory* const parent, files_.Open(directory));
   const std::string base(name);
   struct stat attributes {};
   if (::mknodat(parent->fd.get(), base.c_str(), S_IFCHR, 0) != 0 ||
       ::fstatat(parent->fd.get(), base.c_str(), &attributes, AT_SYMLINK_NOFOLLOW) != 0) {
     return ErrnoStatus(errno, "mknodat", PrintableName(JoinPath(directory, name)));
   }
-  tree_.CountNew(attributes);
+  files_.CountNew(attributes);
   return absl::OkStatus();
 }
 
 absl::Status OverlayBelow::HideContent(absl::string_view directory) {
   if (directory.empty()) return HideRootContent();
-  ASSIGN_OR_RETURN(const OpenDirectory* const opened, tree_.Open(directory));
+  ASSIGN_OR_RETURN(const OpenDirectory* const opened, files_.Open(directory));
   if (::fsetxattr(opened->fd.get(), "trusted.overlay.opaque", "y", 1, 0) != 0) {
     return ErrnoStatus(errno, "fsetxattr", PrintableName(directory));
   }
@@ -36,17 +36,17 @@ absl::Status OverlayBelow::HideContent(absl::string_view directory) {
 }
 
 absl::Status OverlayBelow::HideRootContent() {
-  ASSIGN_OR_RETURN(const MergedView::Found root, view_.Root());
-  ASSIGN_OR_RETURN(const std::set<std::string> names, view_.Names(root, ""));
+  ASSIGN_OR_RETURN(const MergedView::Found root, view().Root());
+  ASSIGN_OR_RETURN(const std::set<std::string> names, view().Names(root, ""));
   for (const std::string& name : names) {
     struct stat attributes {};
-    ASSIGN_OR_RETURN(const bool exists, tree_.Stat(name, attributes));
+    ASSIGN_OR_RETURN(const bool exists, files_.Stat(name, attributes));
     if (!exists) {
       RETURN_IF_ERROR(HideName("", name));
       continue;
     }
     if (!S_ISDIR(attributes.st_mode)) continue;
-    ASSIGN_OR_RETURN(const MergedView::Found below, view_.Child(root, "", name));
+    ASSIGN_OR_RETURN(const MergedView::Found below, view().Child(root, "", name));
     if (below.kind == MergedView::Found::Kind::kDirectory) RETURN_IF_ERROR(HideContent(name));
   }
   return absl::OkStatus();

@@ -4,18 +4,18 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "unpack/disk_below.h"
+#include "unpack/disk_tree.h"
 #include "unpack/layer_tree.h"
-#include "unpack/layers_below.h"
-#include "unpack/merged_view.h"
 
 namespace sluice {
 
-class OverlayBelow : public LayersBelow {
+class OverlayBelow : public DiskBelow {
  public:
-  // `tree` is the layer; `parent_fds` those below, topmost first; all borrowed.
-  OverlayBelow(LayerTree& tree, absl::Span<const int> parent_fds) : tree_(tree), view_(parent_fds) {}
+  // `files` are those of `layer`; `parent_fds` the layers below, topmost first; all borrowed.
+  OverlayBelow(LayerTree& layer, DiskTree& files, absl::Span<const int> parent_fds)
+      : DiskBelow(layer, MergedView(parent_fds), files.policy()), files_(files) {}
 
-  const MergedView& view() const override { return view_; }
   bool marks_are_entries() const override { return true; }
   // A character device 0:0.
   absl::Status HideName(absl::string_view directory, absl::string_view name) override;
@@ -25,8 +25,7 @@ class OverlayBelow : public LayersBelow {
  private:
   absl::Status HideRootContent();
 
-  LayerTree& tree_;
-  const MergedView view_;
+  DiskTree& files_;
 };
 
 }  // namespace sluice

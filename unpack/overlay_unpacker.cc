@@ -8,6 +8,7 @@
 
 #include "base/errno_status.h"
 #include "base/status_macros.h"
+#include "unpack/disk_tree.h"
 #include "unpack/interruption.h"
 #include "unpack/layer_settler.h"
 #include "unpack/layer_unpacking.h"
@@ -21,7 +22,8 @@ class OverlayUnpacker::Impl {
   Impl(int directory_fd, UnpackOptions options)
       : directory_fd_(directory_fd),
         options_(std::move(options)),
-        unpacking_(directory_fd, options_, PrivilegedMetadata(), Interruption(options_.cancellation)) {}
+        files_(directory_fd, PrivilegedMetadata()),
+        unpacking_(files_, options_, Interruption(options_.cancellation)) {}
 
   absl::Status Stream(const LayerSource& source) {
     name_ = source.name;
@@ -39,13 +41,13 @@ class OverlayUnpacker::Impl {
  private:
   absl::StatusOr<UnpackedLayer> FinishLayer(absl::Span<const int> parent_fds) {
     if (!self_contained()) {
-      OverlayBelow below(unpacking_.tree(), parent_fds);
+      OverlayBelow below(unpacking_.tree(), files_, parent_fds);
       LayerSettler settler(unpacking_.tree(), below, Interruption(options_.cancellation));
       RETURN_IF_ERROR(settler.Settle());
     }
     if (::fchown(directory_fd_, 0, 0) != 0) return ErrnoStatus(errno, "fchown", "/");
     if (::fchmod(directory_fd_, 0755) != 0) return ErrnoStatus(errno, "fchmod", "/");
-    ASSIGN_OR_RETURN(const LayerTree::Usage usage, unpacking_.tree().FinishUsage());
+    ASSIGN_OR_RETURN(const DiskTree::Usage usage, files_.FinishUsage());
     UnpackedLayer layer = unpacking_.result();
     layer.usage_bytes = usage.bytes;
     layer.usage_inodes = usage.inodes;
@@ -54,6 +56,7 @@ class OverlayUnpacker::Impl {
 
   const int directory_fd_;
   const UnpackOptions options_;
+  DiskTree files_;
   LayerUnpacking unpacking_;
   std::string name_;
 };

@@ -1,18 +1,15 @@
 #include "unpack/placement.h"
 
-#include <stdio.h>
 #include <sys/stat.h>
 
-#include <cerrno>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "base/errno_status.h"
 #include "base/status_macros.h"
-#include "unpack/directory_names.h"
 #include "unpack/entry_name.h"
+#include "unpack/merged_view.h"
 
 namespace sluice {
 namespace {
@@ -36,9 +33,9 @@ absl::Status Placement::PlaceAll() {
 // What can't be placed is a directory that no entry names: one of those that need it says more.
 absl::Status Placement::InEntryBelow(const PendingDirectory& directory, const absl::Status& status) {
   const std::string path = directory.Path();
-  ASSIGN_OR_RETURN(const OpenDirectory* const opened, tree_.Open(path));
-  if (opened == nullptr) return Annotate(status, absl::StrCat("whiteouts in ", PrintableName(path)));
-  ASSIGN_OR_RETURN(const std::vector<DirectoryName> names, SomeNamesIn(opened->fd.get(), path));
+  ASSIGN_OR_RETURN(const bool is_directory, tree_.IsDirectory(path));
+  if (!is_directory) return Annotate(status, absl::StrCat("whiteouts in ", PrintableName(path)));
+  ASSIGN_OR_RETURN(const std::vector<DirectoryName> names, tree_.files().SomeNames(path));
   const std::string example = names.empty() ? path : JoinPath(path, names.front().name);
   return Annotate(status, absl::StrCat("entry ", PrintableName(example)));
 }
@@ -57,8 +54,8 @@ absl::Status Placement::Place(PendingDirectory& directory, int& links) {
     ASSIGN_OR_RETURN(const bool exists, tree_.Stat(path, attributes));
     if (exists) return absl::OkStatus();
   }
-  ASSIGN_OR_RETURN(const MergedView::Found found, below_.At(path));
-  if (found.kind != MergedView::Found::Kind::kSymlink) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const TreeView::Found found, below_.At(path));
+  if (found.kind != TreeView::Found::Kind::kSymlink) return absl::OkStatus();
   if (directory.left_by_dotdot) {
     return absl::FailedPreconditionError(
         absl::StrCat("a symlink goes through ", PrintableName(path), "/.., and that is a symlink in a layer below"));
@@ -66,7 +63,7 @@ absl::Status Placement::Place(PendingDirectory& directory, int& links) {
   return Relocate(directory, found, links);
 }
 
-absl::Status Placement::Relocate(PendingDirectory& directory, const MergedView::Found& symlink, int& links) {
+absl::Status Placement::Relocate(PendingDirectory& directory, const TreeView::Found& symlink, int& links) {
   const std::string path = directory.Path();
   if (++links > kMaxLinks) return absl::InvalidArgumentError(absl::StrCat(PrintableName(path), ": too many symlinks"));
   ASSIGN_OR_RETURN(const std::string text, view_.ReadLink(symlink, path));
@@ -74,7 +71,7 @@ absl::Status Placement::Relocate(PendingDirectory& directory, const MergedView::
   const bool has_content = directory.implied;
   ASSIGN_OR_RETURN(const std::string target, Resolve(SplitPath(path).first, text, links));
   if (has_content) {
-    RETURN_IF_ERROR(tree_.OpenOrImply(target, path).status());
+    RETURN_IF_ERROR(tree_.EnsureDirectory(target, path));
     MarkPlaced(target);
     RETURN_IF_ERROR(MergeDirectories(path, target, links));
     RETURN_IF_ERROR(tree_.Remove(path));
@@ -122,12 +119,12 @@ absl::StatusOr<std::optional<std::string>> Placement::SymlinkAt(const std::strin
   if (exists && S_ISDIR(attributes.st_mode)) return std::nullopt;
   std::optional<std::string> text;
   if (exists && S_ISLNK(attributes.st_mode)) {
-    ASSIGN_OR_RETURN(text, tree_.ReadLink(path));
+    ASSIGN_OR_RETURN(text, tree_.files().ReadLink(path));
   } else if (exists && !IsWhiteoutDevice(attributes)) {
     return NotADirectory(path);
   } else {
-    ASSIGN_OR_RETURN(const MergedView::Found found, below_.At(path));
-    if (found.kind != MergedView::Found::Kind::kSymlink) return std::nullopt;
+    ASSIGN_OR_RETURN(const TreeView::Found found, below_.At(path));
+    if (found.kind != TreeView::Found::Kind::kSymlink) return std::nullopt;
     ASSIGN_OR_RETURN(text, view_.ReadLink(found, path));
   }
   if (++links > kMaxLinks) return absl::InvalidArgumentError(absl::StrCat(PrintableName(path), ": too many symlinks"));
@@ -141,9 +138,9 @@ void Placement::MarkPlaced(absl::string_view path) {
 
 absl::Status Placement::MergeDirectories(const std::string& source, const std::string& target, int& links) {
   for (;;) {
-    ASSIGN_OR_RETURN(const OpenDirectory* const opened, tree_.Open(source));
-    if (opened == nullptr) return NotADirectory(source);
-    ASSIGN_OR_RETURN(const std::vector<DirectoryName> names, SomeNamesIn(opened->fd.get(), source));
+    ASSIGN_OR_RETURN(const bool is_directory, tree_.IsDirectory(source));
+    if (!is_directory) return NotADirectory(source);
+    ASSIGN_OR_RETURN(const std::vector<DirectoryName> names, tree_.files().SomeNames(source));
     if (names.empty()) break;
     for (const DirectoryName& entry : names) {
       RETURN_IF_ERROR(MoveEntry(JoinPath(source, entry.name), JoinPath(target, entry.name), links));
@@ -167,7 +164,7 @@ absl::Status Placement::MoveEntry(const std::string& source, const std::string& 
   struct stat attributes {};
   ASSIGN_OR_RETURN(const bool exists, tree_.Stat(target, attributes));
   if (exists) return MoveOntoExisting(source, target, links);
-  RETURN_IF_ERROR(Rename(source, target));
+  RETURN_IF_ERROR(tree_.Rename(source, target));
   return MovePending(source, target);
 }
 
@@ -189,43 +186,21 @@ absl::Status Placement::MoveOntoExisting(const std::string& source, const std::s
   if (source_is_directory && !IsListed(source)) {
     // What is below it is meant for where the other entry leads.
     ASSIGN_OR_RETURN(const std::string place, Resolve("", target, links));
-    RETURN_IF_ERROR(tree_.OpenOrImply(place, source).status());
+    RETURN_IF_ERROR(tree_.EnsureDirectory(place, source));
     MarkPlaced(place);
     RETURN_IF_ERROR(MergeDirectories(source, place, links));
     return tree_.Remove(source);
   }
   if (!IsLater(source, target)) return tree_.Remove(source);
   RETURN_IF_ERROR(tree_.Remove(target));
-  RETURN_IF_ERROR(Rename(source, target));
+  RETURN_IF_ERROR(tree_.Rename(source, target));
   return MovePending(source, target);
 }
 
-absl::Status Placement::Rename(const std::string& source, const std::string& target) {
-  struct stat attributes {};
-  ASSIGN_OR_RETURN(const bool exists, tree_.Stat(source, attributes));
-  const bool is_directory = exists && S_ISDIR(attributes.st_mode);
-  if (is_directory) RETURN_IF_ERROR(tree_.directories().Flush());
-  const auto [from_directory, from_name] = SplitPath(source);
-  const auto [to_directory, to_name] = SplitPath(target);
-  ASSIGN_OR_RETURN(const OpenDirectory* const from, tree_.Open(from_directory));
-  ASSIGN_OR_RETURN(const OpenDirectory* const to, tree_.Open(to_directory));
-  if (from == nullptr || to == nullptr) return NotADirectory(from == nullptr ? from_directory : to_directory);
-  if (::renameat(from->fd.get(), std::string(from_name).c_str(), to->fd.get(), std::string(to_name).c_str()) != 0) {
-    const int error = errno;
-    return ErrnoStatus(error, "renameat", absl::StrCat(PrintableName(source), ", ", PrintableName(target)));
-  }
-  return tree_.log().Move(source, target, is_directory);
-}
-
 absl::Status Placement::CopyListing(const std::string& source, const std::string& target) {
-  ASSIGN_OR_RETURN(const OpenDirectory* const from, tree_.Open(source));
-  ASSIGN_OR_RETURN(OpenDirectory* const to, tree_.Open(target));
-  struct stat attributes {};
-  if (::fstat(from->fd.get(), &attributes) != 0) return ErrnoStatus(errno, "fstat", PrintableName(source));
-  ASSIGN_OR_RETURN(FileMetadata metadata, tree_.policy().Read(FileRef{.fd = from->fd.get()}, attributes, source));
-  metadata.times = from->times;
+  ASSIGN_OR_RETURN(const FileMetadata metadata, tree_.files().ReadDirectory(source));
   if (PendingDirectory* const pending = tree_.pending().Find(target); pending != nullptr) pending->implied = false;
-  return tree_.SetDirectoryMetadata(*to, metadata);
+  return tree_.files().SetDirectory(target, metadata, /*all_xattrs=*/false);
 }
 
 bool Placement::IsListed(absl::string_view directory) {

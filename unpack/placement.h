@@ -15,7 +15,7 @@
 #include "absl/strings/string_view.h"
 #include "unpack/below_lookup.h"
 #include "unpack/layer_tree.h"
-#include "unpack/merged_view.h"
+#include "unpack/tree_view.h"
 
 namespace sluice {
 
@@ -27,7 +27,7 @@ namespace sluice {
 class Placement {
  public:
   // All are borrowed.
-  Placement(LayerTree& tree, const MergedView& view, BelowLookup& below) : tree_(tree), view_(view), below_(below) {}
+  Placement(LayerTree& tree, const TreeView& view, BelowLookup& below) : tree_(tree), view_(view), below_(below) {}
 
   absl::Status PlaceAll();
 
@@ -37,7 +37,7 @@ class Placement {
  private:
   absl::Status InEntryBelow(const PendingDirectory& directory, const absl::Status& status);
   absl::Status Place(PendingDirectory& directory, int& links);
-  absl::Status Relocate(PendingDirectory& directory, const MergedView::Found& symlink, int& links);
+  absl::Status Relocate(PendingDirectory& directory, const TreeView::Found& symlink, int& links);
   absl::StatusOr<std::string> Resolve(absl::string_view base, absl::string_view text, int& links);
   // The text of the symlink at `path`, in this layer or below; nullopt if there is none.
   absl::StatusOr<std::optional<std::string>> SymlinkAt(const std::string& path, int& links);
@@ -46,7 +46,6 @@ class Placement {
   absl::Status MergeDirectories(const std::string& source, const std::string& target, int& links);
   absl::Status MoveEntry(const std::string& source, const std::string& target, int& links);
   absl::Status MoveOntoExisting(const std::string& source, const std::string& target, int& links);
-  absl::Status Rename(const std::string& source, const std::string& target);
   absl::Status CopyListing(const std::string& source, const std::string& target);
   bool IsListed(absl::string_view directory);
   bool IsLater(absl::string_view path, absl::string_view other);
@@ -56,7 +55,7 @@ class Placement {
   void Detach(PendingDirectory& directory);
 
   LayerTree& tree_;
-  const MergedView& view_;
+  const TreeView& view_;
   BelowLookup& below_;
   std::vector<std::unique_ptr<PendingDirectory>> detached_;  // empty, but PlaceAll() still has them in its list
 };

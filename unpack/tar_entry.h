@@ -11,7 +11,8 @@ namespace sluice {
 struct TarEntry {
   enum class Type { kFile, kDirectory, kSymlink, kHardLink, kCharDevice, kBlockDevice, kFifo };
 
-  std::string name;  // as in the archive: bytes, not normalised
+  uint32_t number = 0;  // which entry of the archive it is, from 0
+  std::string name;     // as in the archive: bytes, not normalised
   Type type = Type::kFile;
   std::string link;  // of symlinks the text, of hard links the name of the other entry
   int64_t size = 0;  // of files, holes included

@@ -98,6 +98,7 @@ class TarReader::Impl {
     const std::string raw = RawBytes(begin, archive_filter_bytes(archive_, 0));
     ASSIGN_OR_RETURN(const RawTarHeader header, ParseRawHeaders(raw, max_special_header_bytes_));
     RETURN_IF_ERROR(Convert(header));
+    entry_.number = next_number_++;
     return &entry_;
   }
 
@@ -308,6 +309,7 @@ class TarReader::Impl {
   struct archive_entry* entry_handle_ = nullptr;
   bool open_ = false;
   bool any_entry_ = false;
+  uint32_t next_number_ = 0;
   absl::Status source_status_;
   int64_t header_begin_ = -1;  // while libarchive is between entries: where it started
   absl::string_view chunk_;

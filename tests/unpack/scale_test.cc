@@ -19,6 +19,7 @@
 #include "tests/unpack/unpack_case.h"
 #include "unpack/flat_unpacker.h"
 #include "unpack/overlay_unpacker.h"
+#include "unpack/tar_export.h"
 
 namespace sluice::testing {
 namespace {
@@ -124,6 +125,16 @@ LayerSource TwoMillionEntries() {
 TEST(ScaleTest, TwoMillionEntriesInOverlayForm) { ExpectOk(UnpackOverlayInChild(TwoMillionEntries()), 300); }
 
 TEST(ScaleTest, TwoMillionEntriesInFlatForm) { ExpectOk(UnpackFlatInChild({TwoMillionEntries()}), 300); }
+
+// Every file that is left must be known until it is written.
+TEST(ScaleTest, TwoMillionEntriesExported) {
+  constexpr int64_t kMostIndexMemory = int64_t{400} << 20;
+  const auto ignore = [](absl::string_view /*piece*/) { return absl::OkStatus(); };
+  const Outcome outcome = InChild([&] { return ExportTar({TwoMillionEntries()}, {}, ignore).status(); });
+  EXPECT_EQ(outcome.message, "OK");
+  EXPECT_LE(outcome.peak_bytes, kMostMemory + kMostIndexMemory);
+  EXPECT_LE(outcome.seconds, 300);
+}
 
 // Their times must be set at the end, so they are remembered.
 TEST(ScaleTest, TwoHundredThousandDirectories) {

@@ -5,9 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -17,6 +19,7 @@
 #include "tests/testing/tar_builder.h"
 #include "unpack/flat_unpacker.h"
 #include "unpack/overlay_unpacker.h"
+#include "unpack/tar_export.h"
 
 namespace sluice::testing {
 namespace {
@@ -78,6 +81,19 @@ TreeListing ListFlat(const std::vector<std::string>& layers) {
   EXPECT_OK(UnpackFlat(root.fd(), SourcesOf(layers), {}));
   root.ExpectNothingOutsideTouched();
   return Comparable(ListOrFail(root.path()));
+}
+
+absl::Status RefuseExport(const RefusalCase& refusal) {
+  UnpackOptions options;
+  options.limits = refusal.limits;
+  size_t bytes = 0;
+  const auto count = [&bytes](absl::string_view piece) {
+    bytes += piece.size();
+    return absl::OkStatus();
+  };
+  const absl::Status status = ExportTar(SourcesOf(refusal.layers), options, count).status();
+  EXPECT_EQ(bytes, 0u);
+  return status;
 }
 
 absl::Status RefuseOverlay(const RefusalCase& refusal) {
@@ -165,6 +181,33 @@ absl::StatusOr<std::unique_ptr<OverlayMount>> OverlayChain::Mount(size_t count) 
   return OverlayMount::Create(lowers);
 }
 
+absl::StatusOr<std::string> ExportToString(const std::vector<std::string>& tars, const UnpackOptions& options) {
+  std::string exported;
+  const auto append = [&exported](absl::string_view piece) {
+    absl::StrAppend(&exported, piece);
+    return absl::OkStatus();
+  };
+  RETURN_IF_ERROR(ExportTar(SourcesOf(tars), options, append).status());
+  return exported;
+}
+
+TreeListing ListUntarred(const std::string& tar) {
+  const TempDir dir(TempDir::Place::kMemory);
+  const std::string archive = dir.At("tar");
+  const std::string messages = dir.At("messages");
+  std::ofstream(archive) << tar;
+  // It doesn't know pax's "hdrcharset", and unpacks the name as it is.
+  const std::string command = absl::StrCat(
+      "tar -xf ", archive,
+      " --warning=no-unknown-keyword --warning=no-timestamp --xattrs --xattrs-include='*' --numeric-owner -C ",
+      dir.MakeDirectory("tree"), " >", messages, " 2>&1");
+  EXPECT_EQ(::system(command.c_str()), 0);
+  std::stringstream said;
+  said << std::ifstream(messages).rdbuf();
+  EXPECT_EQ(said.str(), "");
+  return ListOrFail(dir.At("tree"));
+}
+
 std::vector<std::string> Lines(const TreeListing& listing) {
   std::vector<std::string> lines;
   for (const auto& [path, entry] : listing) {
@@ -187,15 +230,18 @@ void CheckUnpacks(const UnpackCase& unpack_case) {
   }
   for (size_t i = 0; i < chain.size(); ++i) chain.root(i).ExpectNothingOutsideTouched();
   EXPECT_THAT(Lines(view), ElementsAreArray(unpack_case.want));
+  ASSERT_OK_AND_ASSIGN(const std::string exported, ExportToString(unpack_case.layers));
+  EXPECT_THAT(Lines(ListUntarred(exported)), ElementsAreArray(unpack_case.want)) << "exported, and unpacked by GNU tar";
 }
 
 void CheckRefuses(const RefusalCase& refusal) {
   const std::string layer = absl::StrCat("layer ", refusal.layers.size());
-  for (const bool flat : {false, true}) {
-    const absl::Status status = flat ? RefuseFlat(refusal) : RefuseOverlay(refusal);
-    EXPECT_THAT(status, StatusIs(refusal.code, layer)) << (flat ? "flat" : "overlay");
+  const std::pair<const char*, absl::Status> refusals[] = {
+      {"overlay", RefuseOverlay(refusal)}, {"flat", RefuseFlat(refusal)}, {"export", RefuseExport(refusal)}};
+  for (const auto& [form, status] : refusals) {
+    EXPECT_THAT(status, StatusIs(refusal.code, layer)) << form;
     for (const std::string& word : refusal.words) {
-      EXPECT_THAT(std::string(status.message()), HasSubstr(word)) << (flat ? "flat" : "overlay");
+      EXPECT_THAT(std::string(status.message()), HasSubstr(word)) << form;
     }
   }
 }

@@ -1,5 +1,5 @@
-// What the table tests of unpacking share: layers in, a tree out, in flat form and as an overlay chain that the kernel
-// mounts; both must be the tree that the case names.
+// What the table tests of unpacking share: layers in, a tree out, in flat form, as an overlay chain that the kernel
+// mounts, and as one tar that GNU tar unpacks; all must be the tree that the case names.
 #pragma once
 
 #include <memory>
@@ -62,6 +62,11 @@ class OverlayChain {
   std::vector<std::unique_ptr<GuardedRoot>> roots_;
 };
 
+// The layers, uncompressed, as one tar.
+absl::StatusOr<std::string> ExportToString(const std::vector<std::string>& tars, const UnpackOptions& options = {});
+// What GNU tar makes of an archive, the root included. Adds a failure if it complains.
+TreeListing ListUntarred(const std::string& tar);
+
 // `want`: FormatBriefly() of every entry but the root, ordered by path. A directory that no layer describes is of 1970
 // ("@0"): the same layers always give the same tree.
 struct UnpackCase {
@@ -70,11 +75,11 @@ struct UnpackCase {
   std::vector<std::string> want;
 };
 
-// Expects that the flat tree and the mounted chain are `unpack_case.want`, that for every prefix of the chain both
-// forms agree and every name in the view can be stat'ed, and that nothing outside was touched.
+// Expects that the flat tree, the mounted chain and the unpacked export are `unpack_case.want`, that for every prefix
+// of the chain the first two agree and every name in the view can be stat'ed, and that nothing outside was touched.
 void CheckUnpacks(const UnpackCase& unpack_case);
 
-// A chain that must be refused, by its last layer, in both forms.
+// A chain that must be refused, by its last layer, in both forms and by the export.
 struct RefusalCase {
   std::string name;
   std::vector<std::string> layers;
@@ -83,7 +88,7 @@ struct RefusalCase {
   UnpackLimits limits = {};
 };
 
-// Expects the error, one line of it, and that nothing outside was touched.
+// Expects the error, one line of it, that nothing outside was touched, and that nothing was exported.
 void CheckRefuses(const RefusalCase& refusal);
 
 // The lines CheckUnpacks() compares.

@@ -11,6 +11,7 @@ _LIBRARIES = {
             "absl_" + part
             for part in [
                 "base",
+                "btree",
                 "cleanup",
                 "flat_hash_map",
                 "flat_hash_set",
@@ -28,6 +29,7 @@ _LIBRARIES = {
     ),
     "cli11": (["CLI11"], "", "libcli11-dev"),
     "curl": (["libcurl"], "", "libcurl4-openssl-dev"),
+    "ext2fs": (["ext2fs", "com_err"], "", "libext2fs-dev"),
     "glog": (["libglog"], "", "libgoogle-glog-dev"),
     "gmock": (["gmock"], "", "libgmock-dev"),
     "grpc": (["grpc++", "protobuf"], "/usr/include/grpcpp/grpcpp.h", "libgrpc++-dev libprotobuf-dev"),

@@ -1,4 +1,4 @@
-#include "unpack/copy_up.h"
+#include "unpack/disk_below.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -76,30 +76,34 @@ TarEntry::Type TypeOf(mode_t mode) {
 
 }  // namespace
 
-absl::Status CopyUp(LayerTree& tree, const MergedView& view, const MergedView::Found& file, absl::string_view path) {
-  const struct stat attributes = tree.policy().InImage(file.attributes);
+absl::StatusOr<FileMetadata> DiskBelow::DirectoryMetadata(const TreeView::Found& found, absl::string_view path) const {
+  ASSIGN_OR_RETURN(const UniqueFd fd, view_.Open(found, path, O_RDONLY | O_DIRECTORY));
+  return policy_.Read(FileRef{.fd = fd.get()}, found.attributes, path);
+}
+
+absl::Status DiskBelow::CopyUp(const TreeView::Found& file, absl::string_view path) {
+  const struct stat attributes = policy_.InImage(file.attributes);
   if (S_ISSOCK(attributes.st_mode)) {
     return absl::InvalidArgumentError(absl::StrCat(PrintableName(path), " is a socket in a layer below"));
   }
   const auto [directory_path, base] = SplitPath(path);
   const std::string name(base);
-  ASSIGN_OR_RETURN(const UniqueFd directory, view.Open(file, directory_path, O_RDONLY | O_DIRECTORY));
+  ASSIGN_OR_RETURN(const UniqueFd directory, view_.Open(file, directory_path, O_RDONLY | O_DIRECTORY));
   TarEntry entry;
   entry.type = TypeOf(attributes.st_mode);
   entry.device_major = major(attributes.st_rdev);
   entry.device_minor = minor(attributes.st_rdev);
   if (entry.type == TarEntry::Type::kSymlink) {
-    ASSIGN_OR_RETURN(entry.link, view.ReadLink(file, path));
+    ASSIGN_OR_RETURN(entry.link, view_.ReadLink(file, path));
   }
-  ASSIGN_OR_RETURN(entry.metadata,
-                   tree.policy().Read(FileRef{directory.get(), name.c_str(), -1}, file.attributes, path));
+  ASSIGN_OR_RETURN(entry.metadata, policy_.Read(FileRef{directory.get(), name.c_str(), -1}, file.attributes, path));
   UniqueFd content;
   if (entry.type == TarEntry::Type::kFile) {
     entry.size = attributes.st_size;
-    ASSIGN_OR_RETURN(content, view.Open(file, path, O_RDONLY));
+    ASSIGN_OR_RETURN(content, view_.Open(file, path, O_RDONLY));
   }
   SparseReader reader(content.get(), path);
-  return MakeEntry(tree, path, entry, [&reader] { return reader.Read(); });
+  return MakeEntry(layer_, path, entry, [&reader] { return reader.Read(); });
 }
 
 }  // namespace sluice
