@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -14,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/errno_status.h"
 #include "base/status_macros.h"
 #include "cmd/image_arguments.h"
 #include "cmd/image_export.h"
@@ -82,13 +84,35 @@ absl::StatusOr<std::optional<StagedFile>> StageOut(const ExportArguments& argume
                 : file.status();
 }
 
-absl::Status ExportImage(const ExportArguments& arguments, const OpenedImage& opened, std::optional<StagedFile>& out,
-                         const Cancellation& cancellation) {
-  if (!out.has_value()) return ExportImageAsTar(opened, &PrintResult, cancellation);
-  if (arguments.format != kTar) return ExportImageAsDisk(opened, DiskOptions(arguments), *out, cancellation);
-  const auto append = [&out](absl::string_view piece) { return out->Append(piece); };
-  RETURN_IF_ERROR(ExportImageAsTar(opened, append, cancellation));
-  return out->Sync();
+absl::StatusOr<int64_t> ExportTar(const OpenedImage& opened, std::optional<StagedFile>& out,
+                                  const Cancellation& cancellation) {
+  int64_t bytes = 0;
+  const auto write = [&](absl::string_view piece) {
+    bytes += static_cast<int64_t>(piece.size());
+    return out.has_value() ? out->Append(piece) : PrintResult(piece);
+  };
+  RETURN_IF_ERROR(ExportImageAsTar(opened, write, cancellation));
+  if (out.has_value()) RETURN_IF_ERROR(out->Sync());
+  return bytes;
+}
+
+absl::StatusOr<int64_t> ExportDisk(const OpenedImage& opened, const DiskExportOptions& options, StagedFile& out,
+                                   const Cancellation& cancellation) {
+  RETURN_IF_ERROR(ExportImageAsDisk(opened, options, out, cancellation));
+  struct stat written = {};
+  if (fstat(out.fd(), &written) != 0) return ErrnoStatus(errno, "fstat", options.scratch);
+  return written.st_size;
+}
+
+// How many bytes the file has.
+absl::StatusOr<int64_t> ExportImage(const ExportArguments& arguments, const OpenedImage& opened,
+                                    std::optional<StagedFile>& out, const Cancellation& cancellation) {
+  const absl::StatusOr<int64_t> bytes = arguments.format == kTar
+                                            ? ExportTar(opened, out, cancellation)
+                                            : ExportDisk(opened, DiskOptions(arguments), *out, cancellation);
+  if (!bytes.ok()) return Annotate(bytes.status(), opened.image.reference.ToString());
+  RETURN_IF_ERROR(cancellation.Check());
+  return bytes;
 }
 
 absl::Status Publish(std::optional<StagedFile>& out, std::optional<StagedFile>& metadata, const ResolvedImage& image) {
@@ -129,14 +153,10 @@ absl::Status Export(const ExportArguments& arguments, const VerbContext& context
     metadata.emplace(std::move(file));
   }
   ASSIGN_OR_RETURN(const OpenedImage opened, OpenImage(arguments.image, context.cancellation));
-  RETURN_IF_ERROR(
-      Annotate(ExportImage(arguments, opened, out, context.cancellation), opened.image.reference.ToString()));
-  RETURN_IF_ERROR(context.cancellation.Check());
-  struct stat written = {};
-  if (out.has_value()) fstat(out->fd(), &written);
+  ASSIGN_OR_RETURN(const int64_t bytes, ExportImage(arguments, opened, out, context.cancellation));
   RETURN_IF_ERROR(Publish(out, metadata, opened.image));
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  const absl::Status printed = PrintSummary(arguments, opened.image, written.st_size, seconds);
+  const absl::Status printed = PrintSummary(arguments, opened.image, bytes, seconds);
   // The file stands, and an exit code that says otherwise would be wrong.
   if (!printed.ok()) absl::FPrintF(stderr, "sluicectl: %s\n", std::string(printed.message()));
   return absl::OkStatus();
