@@ -109,7 +109,7 @@ class SluicectlFixture : public ::testing::Test {
     spec.config = {{"Env", {"A=b", "PATH=/bin"}}, {"Entrypoint", {"/run"}}, {"WorkingDir", "/w"}};
     image_ = layout_.AddImage(spec, "example.com/app:1");
     // For an ordinary user too.
-    if (chmod(images_.path().c_str(), 0755) != 0 || chmod(work_.path().c_str(), 0777) != 0) std::abort();
+    if (chmod(images_.path().c_str(), 0755) != 0 || chmod(work_.path().c_str(), 01777) != 0) std::abort();
   }
 
   std::vector<std::string> UnpackArguments(const std::string& directory, std::vector<std::string> more = {}) const {

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
@@ -14,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "base/errno_status.h"
 #include "base/status_macros.h"
 #include "cmd/check.h"
 #include "cmd/image_arguments.h"
@@ -87,13 +89,34 @@ absl::StatusOr<std::optional<StagedFile>> StageOut(const ExportArguments& argume
                 : file.status();
 }
 
-absl::Status ExportImage(const ExportArguments& arguments, const OpenedImage& opened, std::optional<StagedFile>& out,
-                         ExportContext& context) {
-  if (!out.has_value()) return ExportImageAsTar(opened, &PrintResult, context);
-  if (arguments.format != kTar) return ExportImageAsDisk(opened, DiskOptions(arguments), *out, context);
-  const auto append = [&out](absl::string_view piece) { return out->Append(piece); };
-  RETURN_IF_ERROR(ExportImageAsTar(opened, append, context));
-  return out->Sync();
+absl::StatusOr<int64_t> ExportTar(const OpenedImage& opened, std::optional<StagedFile>& out, ExportContext& context) {
+  int64_t bytes = 0;
+  const auto write = [&](absl::string_view piece) {
+    bytes += static_cast<int64_t>(piece.size());
+    return out.has_value() ? out->Append(piece) : PrintResult(piece);
+  };
+  RETURN_IF_ERROR(ExportImageAsTar(opened, write, context));
+  if (out.has_value()) RETURN_IF_ERROR(out->Sync());
+  return bytes;
+}
+
+absl::StatusOr<int64_t> ExportDisk(const OpenedImage& opened, const DiskExportOptions& options, StagedFile& out,
+                                   ExportContext& context) {
+  RETURN_IF_ERROR(ExportImageAsDisk(opened, options, out, context));
+  struct stat written = {};
+  if (fstat(out.fd(), &written) != 0) return ErrnoStatus(errno, "fstat", options.scratch);
+  return written.st_size;
+}
+
+// How many bytes the file has.
+absl::StatusOr<int64_t> ExportImage(const ExportArguments& arguments, const OpenedImage& opened,
+                                    std::optional<StagedFile>& out, ExportContext& context) {
+  const absl::StatusOr<int64_t> bytes = arguments.format == kTar
+                                            ? ExportTar(opened, out, context)
+                                            : ExportDisk(opened, DiskOptions(arguments), *out, context);
+  if (!bytes.ok()) return Annotate(bytes.status(), opened.image.reference.ToString());
+  RETURN_IF_ERROR(context.cancellation.Check());
+  return bytes;
 }
 
 absl::Status Publish(std::optional<StagedFile>& out, std::optional<StagedFile>& metadata, const ResolvedImage& image) {
@@ -136,16 +159,13 @@ absl::Status Export(const ExportArguments& arguments, const VerbContext& context
   ASSIGN_OR_RETURN(const OpenedImage opened, OpenImage(arguments.image, context));
   std::unique_ptr<Progress> progress = Progress::Create(arguments.progress, opened.image, context.messages);
   ExportContext exporting{context.cancellation, context.messages, *progress};
-  const absl::Status exported = ExportImage(arguments, opened, out, exporting);
+  const absl::StatusOr<int64_t> bytes = ExportImage(arguments, opened, out, exporting);
   progress.reset();
-  if (!exported.ok()) return Annotate(exported, opened.image.reference.ToString());
-  RETURN_IF_ERROR(context.cancellation.Check());
-  struct stat written = {};
-  if (out.has_value()) fstat(out->fd(), &written);
+  RETURN_IF_ERROR(bytes.status());
   RETURN_IF_ERROR(Publish(out, metadata, opened.image));
   // The file stands, whatever becomes of the cache.
   opened.source->KeepName(opened.image).IgnoreError();
-  PrintSummary(arguments, opened.image, exporting.layers, written.st_size,
+  PrintSummary(arguments, opened.image, exporting.layers, *bytes,
                std::chrono::duration<double>(Clock::now() - start).count(), context.messages);
   return absl::OkStatus();
 }

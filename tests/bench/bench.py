@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Measures `sluicectl unpack` beside umoci and igzip; run by bench.sh, which says how.
+"""Measures `sluicectl unpack` beside umoci and igzip, and `sluicectl export` beside umoci and mkfs; run by bench.sh,
+which says how.
 
 Each repeat runs every contender once, one after the other, each into an empty file system of its own; a figure is the
 median of the repeats. Blobs are read into the page cache before; deleting and syncing are not in the times. "ext4" is a
@@ -32,6 +33,10 @@ ROWS = [
     # For the peak of memory; the peers take minutes here.
     ("layer-4g-gzip", ("tmpfs",), ("floor",)),
     ("entries-2m-gzip", ("tmpfs",), ("floor",)),
+]
+# Image, file system, formats: a disk beside what umoci and the same mkfs make in two steps.
+EXPORT_ROWS = [
+    ("big-gzip", "tmpfs", ("erofs", "ext4")),
 ]
 GOALS = {"umoci": 1 / 4, "umoci raw": 1 / 3, "floor": 2.0}
 GOAL_STREAM = 1.3
@@ -135,6 +140,33 @@ class Bench:
             command = self.sluice(layout, directory) if name == "sluice" else self.umoci(
                 layout, directory, name == "umoci raw")
             return run(command)
+
+    def contend_export(self, name, layout, file_system, disk_format):
+        """Seconds of one export; the peer's two steps added up."""
+        with FileSystem(file_system, self.work) as mount_point:
+            disk = os.path.join(mount_point, "disk")
+            if name == "sluice":
+                return run([self.options.sluicectl, "export", REF, disk, "--format", disk_format, "--layout", layout])[0]
+            bundle = os.path.join(mount_point, "bundle")
+            rootfs = os.path.join(bundle, "rootfs")
+            seconds = run(self.umoci(layout, bundle, raw=False))[0]
+            if disk_format == "erofs":
+                return seconds + run(["mkfs.erofs", "--quiet", "-zlz4", disk, rootfs])[0]
+            kib = int(subprocess.run(["du", "-sk", rootfs], check=True, stdout=subprocess.PIPE).stdout.split()[0])
+            with open(disk, "wb") as image:
+                image.truncate(kib * 1024 * 3 // 2)
+            return seconds + run(["mkfs.ext4", "-q", "-F", "-b", "4096", "-O", "^has_journal", "-E",
+                                  "lazy_itable_init=0", "-d", rootfs, disk])[0]
+
+    def print_export_row(self, image, file_system, disk_format):
+        layout = os.path.join(self.options.images, image)
+        figures = {"sluice": [], "umoci + mkfs": []}
+        for repeat in range(self.options.repeats):
+            for name, runs in figures.items():
+                runs.append(self.contend_export(name, layout, file_system, disk_format))
+                say(f"bench: export {image} {disk_format} {repeat + 1}/{self.options.repeats} {name}: {runs[-1]:.2f} s")
+        sluice, peer = (statistics.median(runs) for runs in figures.values())
+        print(f"| {image} | {file_system} | {disk_format} | {sluice:.2f} | {peer:.2f} | {sluice / peer:.2f} |", flush=True)
 
     def expect_refusal(self, layout):
         """One byte of each layer flipped: refused, and nothing left."""
@@ -251,6 +283,8 @@ def main():
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", action="append", help="an image, or \"stream\"; may be given more than once")
     options = parser.parse_args()
+    # The scratch tree of an export is to be on the file system that is measured.
+    os.environ.pop("TMPDIR", None)
 
     with tempfile.TemporaryDirectory(dir=os.path.dirname(options.images), prefix="bench-") as work:
         bench = Bench(options, work)
@@ -273,6 +307,13 @@ def main():
                 bench.print_row(image, file_system, *bench.row(image, file_system, contenders))
         if not options.only or "stream" in options.only:
             bench_stream(bench)
+        print("\n| image | file system | format | sluicectl export | umoci unpack + mkfs | ratio |")
+        print("|---|---|---|--:|--:|--:|", flush=True)
+        for image, file_system, formats in EXPORT_ROWS:
+            if options.only and image not in options.only:
+                continue
+            for disk_format in formats:
+                bench.print_export_row(image, file_system, disk_format)
 
 
 if __name__ == "__main__":

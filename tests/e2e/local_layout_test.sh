@@ -151,8 +151,17 @@ sluice_pull
 for digest in "${layers[@]}"; do
   registry_layer_requests | grep -qF "$digest" || fail "the registry was not asked for $digest"
 done
+expect_tree_right
+expect_container_runs
+
+node_case "control: left to containerd by policy, the tree is as containerd makes it"
+sluice_config=$(printf '[[registry.policy]]\nhosts = ["%s"]\nstrategies = ["layout"]' "$REGISTRY")
+fresh_sluice
+sluice_pull
+[ "$(count_phrase 'deferring to containerd')" = ${#layers[@]} ] || fail "not every layer was deferred"
 expect_containerds_tree
 expect_container_runs
+sluice_config=''
 
 node_case "control: one byte of a blob flipped"
 damaged=${layers[1]}

@@ -126,6 +126,9 @@ done
 warnings | grep -qF "not a regular file" || fail "the reason is missing: $(warnings)"
 expect_tree sluice "$top" "$expected"
 
+# From here on the registry is nobody's way out.
+sluice_config=$(printf '[[registry.policy]]\nhosts = ["%s"]\nstrategies = ["layout"]' "$REGISTRY")
+
 node_case "the layout removed"
 start_fresh "$LAYOUT"
 rm -rf "$LAYOUT"
@@ -151,6 +154,7 @@ sluice_stop
 umount "$LAYOUT"
 rm "$disk"
 restore
+sluice_config=''
 sluice_start "$LAYOUT"
 
 # Each case has a root of its own kind, so small that the image does not fit.
