@@ -1,6 +1,8 @@
 #include "cmd/config.h"
 
 #include <fstream>
+#include <sstream>
+#include <string>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -93,6 +95,25 @@ address = "127.0.0.1:9464"
   EXPECT_EQ(policy.max_bytes_per_second, 50 << 20);
   EXPECT_TRUE(config.registry.policies[1].stream);
   EXPECT_EQ(config.metrics.address, "127.0.0.1:9464");
+}
+
+// The example in the manual is one, and shows the defaults where it says nothing else.
+TEST(ConfigTest, TheManualsExampleIsValid) {
+  std::stringstream manual;
+  manual << std::ifstream("docs/configuration.md").rdbuf();
+  const std::string text = manual.str();
+  const size_t begin = text.find("```toml\n");
+  ASSERT_NE(begin, std::string::npos);
+  const size_t first = begin + 8;
+  ASSERT_OK_AND_ASSIGN(const Config config, ParseConfig(text.substr(first, text.find("```", first) - first), "manual"));
+  EXPECT_EQ(config.stores.size(), 1u);
+  EXPECT_EQ(config.registry.policies.size(), 1u);
+  const Config defaults;
+  EXPECT_EQ(config.registry.hosts_dir, defaults.registry.hosts_dir);
+  EXPECT_EQ(config.registry.max_downloads, defaults.registry.max_downloads);
+  EXPECT_EQ(config.containerd.address, defaults.containerd.address);
+  EXPECT_EQ(config.cache.min_free, defaults.cache.min_free);
+  EXPECT_EQ(config.cache.min_free_inodes, defaults.cache.min_free_inodes);
 }
 
 struct Bad {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/errno_status.h"
 #include "base/status_macros.h"
@@ -133,10 +134,13 @@ absl::Status ExportImageAsTar(const OpenedImage& opened, const TarWriter::Sink& 
 absl::Status ExportImageAsDisk(const OpenedImage& opened, const DiskExportOptions& options, StagedFile& file,
                                ExportContext& context) {
   ASSIGN_OR_RETURN(ScratchTree tree, ScratchTree::Create(options.scratch, context.cancellation));
-  RETURN_IF_ERROR(tree.Fill(opened, context));
-  RETURN_IF_ERROR(MakeDisk(tree.source(), options, file, context));
-  RETURN_IF_ERROR(file.Sync());
-  return tree.Discard();
+  absl::Status status = tree.Fill(opened, context);
+  if (status.ok()) status = MakeDisk(tree.source(), options, file, context);
+  if (status.ok()) status = file.Sync();
+  const absl::Status discarded = tree.Discard();
+  // Cleaning up changes nothing of how it ended.
+  if (!discarded.ok()) context.messages.Warning(absl::StrCat("left behind: ", discarded.message()));
+  return status;
 }
 
 }  // namespace sluice

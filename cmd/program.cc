@@ -125,7 +125,6 @@ class Child {
     ::prctl(PR_SET_PDEATHSIG, SIGINT);
     if (::getppid() != parent) ::_exit(kCouldNotRun);
     ::signal(SIGPIPE, SIG_DFL);
-    ::signal(SIGHUP, SIG_DFL);
     const bool ready = ::dup2(null, STDIN_FILENO) >= 0 && ::dup2(null, STDOUT_FILENO) >= 0 &&
                        ::dup2(messages, STDERR_FILENO) >= 0 && (directory < 0 || ::fchdir(directory) == 0);
     if (ready) ::execve(arguments[0], arguments.data(), environment.data());

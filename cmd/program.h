@@ -23,7 +23,8 @@ struct ProgramCall {
 };
 
 // Runs it with nothing on its standard input and its standard output thrown away, and waits. When cancelled it is
-// interrupted, with all that it has started, and killed if it does not end in time.
+// interrupted, with all that it has started, and killed if it does not end in time; it is interrupted, too, when the
+// calling thread ends.
 // Errors: Cancelled; else "<name>: the end of what it said", or how it ended.
 absl::Status RunProgram(const ProgramCall& call, const Cancellation& cancellation);
 

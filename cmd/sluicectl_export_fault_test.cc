@@ -63,7 +63,8 @@ TEST_F(SluicectlExportFaultTest, AFullDiskLeavesNothing) {
         ASSERT_OK_AND_ASSIGN(const std::unique_ptr<FileMount> disk, FileMount::CreateTmpfs(bytes));
         const Outcome outcome =
             Sluicectl(ExportArguments(format, disk->path() + "/out", {}, "example.com/full:1"), user);
-        EXPECT_EQ(outcome.code, 1) << format << " " << bytes;
+        // Where the tree fits it is mkfs that finds no room, and that says so in words only.
+        EXPECT_EQ(outcome.code, bytes > 3 << 20 ? 1 : 6) << format << " " << bytes;
         EXPECT_THAT(outcome.err, HasSubstr("No space left on device")) << format << " " << bytes;
         EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1) << outcome.err;
         EXPECT_THAT(NamesIn(disk->path()), IsEmpty());

@@ -2,58 +2,34 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <thread>
 
 #include "gtest/gtest.h"
 #include "tests/testing/status_matchers.h"
+#include "tests/testing/text_reader.h"
 
 namespace sluice {
 namespace {
 
 using std::chrono::steady_clock;
+using testing::ReadToEnd;
 using testing::StatusIs;
-
-class Text : public ByteReader {
- public:
-  explicit Text(std::string text) : text_(std::move(text)) {}
-  absl::StatusOr<size_t> Read(absl::Span<char> buffer) override {
-    const size_t count = std::min(buffer.size(), text_.size() - at_);
-    std::memcpy(buffer.data(), text_.data() + at_, count);
-    at_ += count;
-    return count;
-  }
-
- private:
-  const std::string text_;
-  size_t at_ = 0;
-};
+using testing::TextReader;
 
 DownloadLimit::Open Opens(std::string text) {
   return [text = std::move(text)]() -> absl::StatusOr<std::unique_ptr<ByteReader>> {
-    return std::make_unique<Text>(text);
+    return std::make_unique<TextReader>(text);
   };
-}
-
-absl::StatusOr<std::string> ReadAll(ByteReader& reader) {
-  std::string all;
-  std::string buffer(1 << 20, '\0');
-  for (;;) {
-    const absl::StatusOr<size_t> count = reader.Read(absl::MakeSpan(buffer));
-    if (!count.ok()) return count.status();
-    if (*count == 0) return all;
-    all.append(buffer, 0, *count);
-  }
 }
 
 TEST(DownloadLimitTest, NobodyWaitsWithoutBounds) {
   const auto limit = DownloadLimit::Create(0, 0);
   ASSERT_OK_AND_ASSIGN(const auto first, limit->Start(Opens("first"), nullptr));
   ASSERT_OK_AND_ASSIGN(const auto second, limit->Start(Opens("second"), nullptr));
-  EXPECT_EQ(*ReadAll(*first), "first");
-  EXPECT_EQ(*ReadAll(*second), "second");
+  EXPECT_EQ(*ReadToEnd(*first), "first");
+  EXPECT_EQ(*ReadToEnd(*second), "second");
 }
 
 TEST(DownloadLimitTest, NextStartsWhenOneEnds) {
@@ -65,7 +41,7 @@ TEST(DownloadLimitTest, NextStartsWhenOneEnds) {
     const auto second = limit->Start(
         [&]() -> absl::StatusOr<std::unique_ptr<ByteReader>> {
           opened = true;
-          return std::make_unique<Text>("second");
+          return std::make_unique<TextReader>("second");
         },
         nullptr);
     EXPECT_OK(second.status());
@@ -100,7 +76,7 @@ TEST(DownloadLimitTest, RateHoldsForAllTogether) {
   const auto read = [&] {
     const auto reader = limit->Start(Opens(std::string(256 * 1024, 'x')), nullptr);
     ASSERT_OK(reader.status());
-    EXPECT_EQ(ReadAll(**reader)->size(), 256u * 1024);
+    EXPECT_EQ(ReadToEnd(**reader)->size(), 256u * 1024);
   };
   std::thread other(read);
   read();
@@ -114,7 +90,7 @@ TEST(DownloadLimitTest, WaitForTheRateCanBeCancelled) {
   Cancellation cancellation;
   ASSERT_OK_AND_ASSIGN(const auto reader, limit->Start(Opens(std::string(1000, 'x')), &cancellation));
   std::thread canceller([&] { cancellation.Cancel(); });
-  EXPECT_THAT(ReadAll(*reader).status(), StatusIs(absl::StatusCode::kCancelled));
+  EXPECT_THAT(ReadToEnd(*reader).status(), StatusIs(absl::StatusCode::kCancelled));
   canceller.join();
 }
 

@@ -22,6 +22,7 @@
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/tar_builder.h"
 #include "tests/testing/temp_dir.h"
+#include "tests/testing/text_reader.h"
 #include "tests/testing/zot_builder.h"
 
 namespace sluice {
@@ -341,16 +342,6 @@ class ImageCachingTest : public ImageSourceTest {
     std::ifstream file(path);
     return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   }
-  static std::string ReadAll(ByteReader& reader) {
-    std::string all;
-    std::string buffer(1000, '\0');
-    for (;;) {
-      const absl::StatusOr<size_t> count = reader.Read(absl::MakeSpan(buffer));
-      EXPECT_OK(count.status());
-      if (!count.ok() || *count == 0) return all;
-      all.append(buffer, 0, *count);
-    }
-  }
   ImageSource Source(bool offline = false) {
     std::filesystem::create_directories(hosts_.At("registry.example"));
     std::ofstream(hosts_.At("registry.example/hosts.toml")) << "server = \"http://" << registry_.host() << "\"\n";
@@ -368,7 +359,7 @@ class ImageCachingTest : public ImageSourceTest {
       const absl::StatusOr<OpenedLayer> opened = source.OpenLayer(image->reference, layer.blob, nullptr);
       if (!opened.ok()) return opened.status();
       EXPECT_EQ(opened->origin.strategy, "cached");
-      EXPECT_EQ(Digest::Of(ReadAll(*opened->reader)), layer.blob.digest);
+      EXPECT_EQ(Digest::Of(*testing::ReadToEnd(*opened->reader)), layer.blob.digest);
     }
     return image;
   }
@@ -437,7 +428,7 @@ TEST_F(ImageCachingTest, LocalRegistryIsStreamedAndNothingIsKept) {
   ASSERT_OK_AND_ASSIGN(const OpenedLayer opened, source.OpenLayer(reference, image.layers[0].blob, nullptr));
   EXPECT_EQ(opened.origin.strategy, "stream");
   EXPECT_EQ(opened.origin.source, registry_.host());
-  EXPECT_EQ(Digest::Of(ReadAll(*opened.reader)), image.layers[0].blob.digest);
+  EXPECT_EQ(Digest::Of(*testing::ReadToEnd(*opened.reader)), image.layers[0].blob.digest);
   ASSERT_OK(source.KeepName(image));
   EXPECT_TRUE(cache_->List()->empty());
 }

@@ -39,8 +39,10 @@ absl::StatusOr<UniqueFd> OpenDirectory(int parent_fd, const std::string& name, i
 // The mode is exact whatever the umask is.
 absl::StatusOr<UniqueFd> MakeDirectory(int parent_fd, const std::string& name, mode_t mode) {
   if (mkdirat(parent_fd, name.c_str(), kPrivate) != 0) return ErrnoStatus(errno, "mkdirat", name);
-  ASSIGN_OR_RETURN(UniqueFd fd, OpenDirectory(parent_fd, name));
-  if (fchmod(fd.get(), mode) != 0) return ErrnoStatus(errno, "fchmod", name);
+  absl::StatusOr<UniqueFd> fd = OpenDirectory(parent_fd, name);
+  if (fd.ok() && fchmod(fd->get(), mode) != 0) fd = ErrnoStatus(errno, "fchmod", name);
+  // Nobody else knows of it; where descriptors have run out, removing takes none.
+  if (!fd.ok()) unlinkat(parent_fd, name.c_str(), AT_REMOVEDIR);
   return fd;
 }
 

@@ -24,9 +24,6 @@ class DiskBelow : public LayersBelow {
   // Content with its holes, and all metadata.
   absl::Status CopyUp(const TreeView::Found& file, absl::string_view path) override;
 
- protected:
-  LayerTree& layer() { return layer_; }
-
  private:
   LayerTree& layer_;
   const MergedView view_;

@@ -60,12 +60,12 @@ absl::Status ApplyXattrs(const FileRef& file, mode_t type, const FileMetadata& m
   for (const ExtendedAttribute& xattr : metadata.xattrs) {
     if (SetXattr(file, xattr) == 0) continue;
     // The kernel keeps user.* to files and directories.
-    const bool wrong_type = absl::StartsWith(xattr.name, "user.") && !S_ISREG(type) && !S_ISDIR(type);
-    const bool not_permitted = errno == EPERM && (wrong_type || refused != nullptr);
-    if (!IsNotSupported(errno) && !not_permitted) {
+    const bool wrong_type = errno == EPERM && absl::StartsWith(xattr.name, "user.") && !S_ISREG(type) && !S_ISDIR(type);
+    if (IsNotSupported(errno) || wrong_type) continue;
+    if (errno != EPERM || refused == nullptr) {
       return Failure(absl::StrCat("setxattr ", PrintableName(xattr.name)), path);
     }
-    if (refused != nullptr) refused->push_back(xattr);
+    refused->push_back(xattr);
   }
   return absl::OkStatus();
 }

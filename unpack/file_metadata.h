@@ -48,7 +48,7 @@ struct FileRef {
 // attributes, mode, times. What is already so is not set again; `current` is the file's stat now. Extended attributes
 // that the file system or the file's type does not take are left out; those that the file has and `metadata` has not
 // stay. `with_times` is false for directories that will still be written to.
-// `refused`, where it is given, gets the attributes that were left out, those among them that only root could set.
+// `refused`, where it is given, gets the attributes that only root could set; without it they are an error.
 // Errors: as the kernel gives them, naming the call and `path`.
 absl::Status ApplyMetadata(const FileRef& file, const struct stat& current, const FileMetadata& metadata,
                            bool with_times, absl::string_view path, std::vector<ExtendedAttribute>* refused = nullptr);

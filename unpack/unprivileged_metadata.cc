@@ -23,8 +23,9 @@ namespace {
 
 constexpr char kOwnerXattr[] = "user.rootlesscontainers";
 constexpr mode_t kPermissions = 07777;
-// Without a bound a hostile image would choose how much memory this takes: half a GiB at most.
+// Without bounds a hostile image would choose how much memory this takes: half a GiB each, at most.
 constexpr size_t kMostRecords = 8'000'000;
+constexpr size_t kMostXattrBytes = size_t{512} << 20;
 
 bool IsDevice(mode_t mode) { return S_ISCHR(mode) || S_ISBLK(mode); }
 
@@ -132,11 +133,6 @@ bool UnprivilegedMetadata::HasOwnerXattr(const struct stat& on_disk) const {
 
 absl::Status UnprivilegedMetadata::Remember(const struct stat& on_disk, const FileMetadata& metadata, mode_t disk_mode,
                                             Xattrs refused, absl::string_view path) {
-  // The owner's own attribute is none of the image's.
-  RemoveIf(refused, [this, &metadata](const ExtendedAttribute& xattr) {
-    return purpose_ == Purpose::kTree && xattr.name == kOwnerXattr &&
-           xattr.value == EncodeOwner(metadata.uid, metadata.gid);
-  });
   MutexLock lock(mutex_);
   Record record = RecordOf(on_disk);
   const mode_t type = record.mode & S_IFMT;
@@ -152,11 +148,13 @@ absl::Status UnprivilegedMetadata::Remember(const struct stat& on_disk, const Fi
     // As on the disk, what is not named anew stays.
     Xattrs& known = refused_[on_disk.st_ino];
     RemoveIf(known, [&refused](const ExtendedAttribute& xattr) { return HasXattr(refused, xattr.name); });
+    for (const ExtendedAttribute& xattr : refused) refused_bytes_ += xattr.name.size() + xattr.value.size();
     std::move(refused.begin(), refused.end(), std::back_inserter(known));
   }
-  if (records_.size() + refused_.size() <= kMostRecords) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(PrintableName(path), ": more than ", kMostRecords,
-                                                 " files whose owner or attributes only root could set"));
+  if (records_.size() + refused_.size() <= kMostRecords && refused_bytes_ <= kMostXattrBytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(PrintableName(path), ": too much that only root could set: more than ",
+                                                 kMostRecords, " files, or ", kMostXattrBytes,
+                                                 " bytes of extended attributes"));
 }
 
 UnprivilegedMetadata::Record UnprivilegedMetadata::RecordOf(const struct stat& on_disk) const {

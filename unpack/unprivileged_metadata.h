@@ -98,6 +98,7 @@ class UnprivilegedMetadata : public MetadataPolicy {
   mutable Mutex mutex_;
   absl::flat_hash_map<ino_t, Record> records_ SLUICE_GUARDED_BY(mutex_);
   absl::flat_hash_map<ino_t, Xattrs> refused_ SLUICE_GUARDED_BY(mutex_);
+  size_t refused_bytes_ SLUICE_GUARDED_BY(mutex_) = 0;  // of all that ever came in
 };
 
 }  // namespace sluice

@@ -1,7 +1,5 @@
 #include "snapshotter/fill/layer_sources.h"
 
-#include <cstring>
-#include <fstream>
 #include <map>
 #include <memory>
 #include <optional>
@@ -16,6 +14,7 @@
 #include "tests/testing/oci_layout_builder.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
+#include "tests/testing/text_reader.h"
 
 namespace sluice {
 namespace {
@@ -26,32 +25,11 @@ using ::testing::HasSubstr;
 using testing::OciLayoutBuilder;
 using testing::StatusIs;
 using testing::TempDir;
-
-class Text : public ByteReader {
- public:
-  explicit Text(std::string text) : text_(std::move(text)) {}
-  absl::StatusOr<size_t> Read(absl::Span<char> buffer) override {
-    const size_t count = std::min(buffer.size(), text_.size() - at_);
-    std::memcpy(buffer.data(), text_.data() + at_, count);
-    at_ += count;
-    return count;
-  }
-
- private:
-  const std::string text_;
-  size_t at_ = 0;
-};
+using testing::TextReader;
 
 absl::StatusOr<std::string> ReadAll(absl::StatusOr<std::unique_ptr<ByteReader>> reader) {
   if (!reader.ok()) return reader.status();
-  std::string all;
-  std::string buffer(7, '\0');
-  for (;;) {
-    const absl::StatusOr<size_t> count = (*reader)->Read(absl::MakeSpan(buffer));
-    if (!count.ok()) return count.status();
-    if (*count == 0) return all;
-    all.append(buffer, 0, *count);
-  }
+  return testing::ReadToEnd(**reader, /*piece_bytes=*/7);
 }
 
 // containerd's content store, of which only the blobs are asked.
@@ -76,7 +54,7 @@ class ContentDouble : public ContentStore {
   }
   absl::StatusOr<std::unique_ptr<ByteReader>> OpenBlob(const std::string&, const Digest& digest,
                                                        const Cancellation*) override {
-    return std::make_unique<Text>(blobs.at(digest));
+    return std::make_unique<TextReader>(blobs.at(digest));
   }
   absl::StatusOr<std::vector<ImageRecord>> ListImages(const std::string&, absl::Time) override {
     return absl::UnimplementedError("not asked");
@@ -102,7 +80,7 @@ class LayerSourcesTest : public ::testing::Test {
       requests_.push_back(absl::StrCat(endpoint.host, "/", endpoint.repository, " from ", offset));
       if (const auto failure = failures_.find(endpoint.host); failure != failures_.end()) return failure->second;
       EXPECT_EQ(blob.digest, blob_.digest);
-      return std::make_unique<Text>(std::string(kContent).substr(offset));
+      return std::make_unique<TextReader>(std::string(kContent).substr(offset));
     };
     wanted_.image = "registry.example/app:1";
     wanted_.containerd_namespace = "default";

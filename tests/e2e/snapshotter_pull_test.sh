@@ -99,10 +99,13 @@ sluice_pull
 [ "$(count_phrase "$LAYOUT_PHRASE")" -gt 0 ] || fail "no layer from the layout"
 expect_tree sluice "$top" "$expected"
 
-node_case "without a store containerd unpacks, and its blobs live as long as the image"
+node_case "what is left to containerd it unpacks, and its blobs live as long as the image"
 forget_images
 sluice_stop
+before=${sluice_config-}
+sluice_config=$(printf '[[registry.policy]]\nhosts = ["%s"]\nstrategies = ["layout"]' "$REGISTRY")
 sluice_start
+sluice_config=$before
 await_daemon
 sluice_pull
 in_containerd images tag "$REF" localhost/to-be-removed:1 >/dev/null

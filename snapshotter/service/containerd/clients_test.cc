@@ -23,6 +23,7 @@
 #include "tests/testing/private_containerd.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/tar_builder.h"
+#include "tests/testing/text_reader.h"
 
 namespace sluice {
 namespace {
@@ -32,6 +33,7 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using testing::IsOk;
 using ::testing::Pair;
+using testing::ReadToEnd;
 using testing::StatusIs;
 using ::testing::UnorderedElementsAre;
 
@@ -131,17 +133,6 @@ TEST_F(ClientsTest, ReadsDocumentsWithinTheirCap) {
   EXPECT_THAT(store_.ReadDocument("default", Digest::Of("absent"), 100, Soon()), StatusIs(StatusCode::kNotFound));
 }
 
-absl::StatusOr<std::string> ReadAll(ByteReader& reader) {
-  std::string all;
-  std::string buffer(100'000, '\0');
-  for (;;) {
-    const absl::StatusOr<size_t> count = reader.Read(absl::MakeSpan(buffer));
-    if (!count.ok()) return count.status();
-    if (*count == 0) return all;
-    all.append(buffer, 0, *count);
-  }
-}
-
 TEST_F(ClientsTest, StreamsBlobs) {
   ASSERT_OK_AND_ASSIGN(Lease lease, Lease::Take(session_));
   std::string large(5 << 20, 'x');
@@ -154,13 +145,13 @@ TEST_F(ClientsTest, StreamsBlobs) {
   EXPECT_FALSE(store_.HasBlob("default", Digest::Of("absent"), std::nullopt, Soon()));
 
   ASSERT_OK_AND_ASSIGN(const auto reader, store_.OpenBlob("default", digest, nullptr));
-  ASSERT_OK_AND_ASSIGN(const std::string read, ReadAll(*reader));
+  ASSERT_OK_AND_ASSIGN(const std::string read, ReadToEnd(*reader));
   EXPECT_EQ(Digest::Of(read), digest);
   char byte = 0;
   EXPECT_EQ(*reader->Read(absl::MakeSpan(&byte, 1)), 0u) << "the end stays the end";
 
   ASSERT_OK_AND_ASSIGN(const auto absent, store_.OpenBlob("default", Digest::Of("absent"), nullptr));
-  EXPECT_THAT(ReadAll(*absent).status(), StatusIs(StatusCode::kNotFound));
+  EXPECT_THAT(ReadToEnd(*absent).status(), StatusIs(StatusCode::kNotFound));
 }
 
 TEST_F(ClientsTest, StreamOfABlobCanBeCancelledAndLeft) {
@@ -171,7 +162,7 @@ TEST_F(ClientsTest, StreamOfABlobCanBeCancelledAndLeft) {
   char byte = 0;
   ASSERT_EQ(*reader->Read(absl::MakeSpan(&byte, 1)), 1u);
   cancellation.Cancel();
-  EXPECT_THAT(ReadAll(*reader).status(), StatusIs(StatusCode::kCancelled));
+  EXPECT_THAT(ReadToEnd(*reader).status(), StatusIs(StatusCode::kCancelled));
   reader.reset();
   ASSERT_OK_AND_ASSIGN(reader, store_.OpenBlob("default", digest, nullptr));
   reader.reset();  // nothing was read
