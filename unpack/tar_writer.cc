@@ -6,7 +6,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdlib>
 #include <utility>
 
@@ -18,6 +17,7 @@ namespace sluice {
 namespace {
 
 constexpr int kWriteBytes = 256 << 10;
+constexpr int64_t kMostFilledUp = 64 << 20;
 
 // In any other locale libarchive takes names for text in that locale's charset, and in "C" everything that is not ASCII
 // for binary.
@@ -72,8 +72,9 @@ class TarWriter::Impl {
   }
   ~Impl() {
     const Utf8Locale locale;
-    // What is left is not to be written.
-    archive_write_fail(archive_);
+    abandoned_ = true;
+    // What is missing of a large file would be made up for, zero by zero; libarchive's buffer is lost instead.
+    if (left_ > kMostFilledUp) archive_write_fail(archive_);
     archive_entry_free(entry_);
     archive_write_free(archive_);
   }
@@ -101,18 +102,19 @@ class TarWriter::Impl {
   }
 
  private:
-  static la_ssize_t Write(struct archive* archive, void* self, const void* bytes, size_t size) {
+  // Never an error to libarchive, which would not free its buffer after one.
+  static la_ssize_t Write(struct archive* /*archive*/, void* self, const void* bytes, size_t size) {
     auto* const impl = static_cast<Impl*>(self);
-    impl->sink_status_ = impl->sink_(absl::string_view(static_cast<const char*>(bytes), size));
-    if (impl->sink_status_.ok()) return static_cast<la_ssize_t>(size);
-    archive_set_error(archive, EIO, "write");
-    return -1;
+    if (!impl->abandoned_ && impl->sink_status_.ok()) {
+      impl->sink_status_ = impl->sink_(absl::string_view(static_cast<const char*>(bytes), size));
+    }
+    return static_cast<la_ssize_t>(size);
   }
 
   // A name that is not UTF-8 gives a warning, and is written.
   absl::Status Check(la_ssize_t result) const {
-    if (result >= 0 || result == ARCHIVE_WARN) return absl::OkStatus();
     if (!sink_status_.ok()) return sink_status_;
+    if (result >= 0 || result == ARCHIVE_WARN) return absl::OkStatus();
     const char* const text = archive_error_string(archive_);
     return absl::InvalidArgumentError(absl::StrCat("tar: ", text != nullptr ? text : "error"));
   }
@@ -160,6 +162,7 @@ class TarWriter::Impl {
 
   const Sink sink_;
   absl::Status sink_status_;
+  bool abandoned_ = false;  // nothing more is to be written
   struct archive* archive_ = nullptr;
   struct archive_entry* entry_ = nullptr;
   int64_t left_ = 0;    // of the entry's content
