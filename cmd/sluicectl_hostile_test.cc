@@ -24,7 +24,7 @@ class SluicectlHostileTest : public testing::SluicectlFixture {
  protected:
   void ExpectIndexRefused(const std::string& index, const std::string& cause) const {
     std::ofstream(layout_.IndexPath()) << index;
-    ExpectFailure(3, UnpackArguments(work_.At("root")), cause);
+    ExpectFailure(5, UnpackArguments(work_.At("root")), cause);
   }
   // `manifest` as a blob, asked for by its digest.
   std::vector<std::string> ByDigest(const std::string& manifest) {
@@ -64,6 +64,12 @@ TEST_F(SluicectlHostileTest, BlobsThatAreNoFiles) {
   ASSERT_EQ(unlink(blob.c_str()), 0);
   ASSERT_EQ(mkdir(blob.c_str(), 0700), 0);
   ExpectFailure(3, UnpackArguments(work_.At("root")), "not a regular file");
+}
+
+TEST_F(SluicectlHostileTest, ABlobOfTheWrongSize) {
+  const std::string blob = layout_.BlobPath(image_.layers[1].digest);
+  ASSERT_EQ(truncate(blob.c_str(), 10), 0);
+  ExpectFailure(5, UnpackArguments(work_.At("root")), absl::StrCat(blob, ": 10 bytes instead of "));
 }
 
 TEST_F(SluicectlHostileTest, AFullDiskIsNamedAndLeftEmpty) {

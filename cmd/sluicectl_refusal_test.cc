@@ -70,7 +70,7 @@ TEST_F(SluicectlRefusalTest, RefusesLayoutsThatAreNone) {
     ExpectFailure(code, {"inspect", "example.com/app:1", "--layout", layout}, cause);
   }
   std::ofstream(layout_.IndexPath()) << "{";
-  ExpectFailure(3, UnpackArguments(work_.At("root")), "index.json: manifest: not JSON");
+  ExpectFailure(5, UnpackArguments(work_.At("root")), "index.json: manifest: not JSON");
 }
 
 TEST_F(SluicectlRefusalTest, RefusesImagesThatAreNotThere) {

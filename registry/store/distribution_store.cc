@@ -67,24 +67,24 @@ class DistributionStore : public FileStore {
   }
 
  private:
-  // NotFound naming the file, whatever is wrong with it.
+  // Errors name the file; InvalidArgument: it holds no digest.
   absl::StatusOr<Digest> ReadLink(const std::string& place) const {
     const std::string file_name = absl::StrCat(path(), "/", place);
-    const absl::StatusOr<Digest> digest = Reread([&]() -> absl::StatusOr<Digest> {
+    return Reread([&]() -> absl::StatusOr<Digest> {
       ASSIGN_OR_RETURN(StoreFile file, OpenStoreFile(path(), place));
       ASSIGN_OR_RETURN(const std::string content, ReadStoreFile(std::move(file), kMaxLinkBytes, file_name));
       absl::StatusOr<Digest> parsed = Digest::Parse(absl::StripAsciiWhitespace(content));
       if (!parsed.ok()) return Annotate(parsed.status(), file_name);
       return parsed;
     });
-    if (!digest.ok()) return absl::NotFoundError(digest.status().message());
-    return digest;
   }
 
+  // NotFound whatever is wrong with the link: what it should lead to is not linked.
   absl::Status CheckLink(const std::string& place, const Digest& digest) const {
-    ASSIGN_OR_RETURN(const Digest linked, ReadLink(place));
-    if (linked == digest) return absl::OkStatus();
-    return absl::NotFoundError(absl::StrCat(path(), "/", place, ": links to ", linked.ToString()));
+    const absl::StatusOr<Digest> linked = ReadLink(place);
+    if (!linked.ok()) return absl::NotFoundError(linked.status().message());
+    if (*linked == digest) return absl::OkStatus();
+    return absl::NotFoundError(absl::StrCat(path(), "/", place, ": links to ", linked->ToString()));
   }
 };
 

@@ -59,11 +59,11 @@ absl::StatusOr<std::unique_ptr<ByteReader>> FileStore::OpenBlob(const Digest& di
   return ReadFirst(digest, origins, [&](const std::string& place) -> Opened {
     std::string file_name = absl::StrCat(path(), "/", place);
     ASSIGN_OR_RETURN(StoreFile file, OpenStoreFile(path(), place));
-    if (size.has_value() && file.size != *size) {
-      return absl::NotFoundError(absl::StrCat(file_name, ": ", file.size, " bytes instead of ", *size));
-    }
     // zot on S3 leaves such placeholders for what it has elsewhere.
     if (file.size == 0 && digest != Digest::Of("")) return absl::NotFoundError(absl::StrCat(file_name, ": empty"));
+    if (size.has_value() && file.size != *size) {
+      return absl::DataLossError(absl::StrCat(file_name, ": ", file.size, " bytes instead of ", *size));
+    }
     return StreamStoreFile(std::move(file), std::move(file_name));
   });
 }

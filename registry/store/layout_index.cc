@@ -38,9 +38,7 @@ absl::StatusOr<Index> ReadOnce(const std::string& root, const std::string& place
 
 absl::StatusOr<Index> ReadLayoutIndex(const std::string& root, absl::string_view place) {
   const std::string file = absl::StrCat(place, place.empty() ? "" : "/", "index.json");
-  absl::StatusOr<Index> index = Reread([&] { return ReadOnce(root, file); });
-  if (!index.ok()) return absl::NotFoundError(index.status().message());
-  return index;
+  return Reread([&] { return ReadOnce(root, file); });
 }
 
 std::string RefName(const Descriptor& descriptor) { return Annotation(descriptor, kRefName); }

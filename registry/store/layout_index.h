@@ -10,7 +10,7 @@
 namespace sluice {
 
 // The index of the layout at `place`, a path below `root` as in OpenStoreFile; "" is `root` itself. Read again a few
-// times when it is torn. NotFound naming the file, whatever is wrong with it.
+// times when it is torn. Errors name the file; NotFound: it is not there; InvalidArgument: it is no index.
 absl::StatusOr<Index> ReadLayoutIndex(const std::string& root, absl::string_view place);
 
 // The name of an entry: annotation org.opencontainers.image.ref.name, or "".

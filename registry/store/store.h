@@ -36,12 +36,12 @@ class Store {
   virtual bool OwnsTagsOf(absl::string_view host) const = 0;
 
   // The descriptor that `reference` names here. With a digest: that manifest, whoever owns the tags. With a tag only:
-  // REQUIRES OwnsTagsOf(reference.host). NotFound when it is not here (or torn, or unreadable); InvalidArgument when
-  // the tag is ambiguous.
+  // REQUIRES OwnsTagsOf(reference.host). NotFound when it is not here; InvalidArgument when the tag is ambiguous or
+  // what should name it can't be understood, also after a few looks.
   virtual absl::StatusOr<Descriptor> Resolve(const Reference& reference) const = 0;
 
-  // A manifest, index or config, whole and verified against `digest`. NotFound: absent, not a regular file, larger than
-  // `max_bytes`; DataLoss: its digest differs (the message names path and digests).
+  // A manifest, index or config, whole and verified against `digest`. NotFound: absent, not a regular file;
+  // InvalidArgument: larger than `max_bytes`; DataLoss: its digest differs (the message names path and digests).
   virtual absl::StatusOr<std::string> ReadDocument(const Digest& digest, int64_t max_bytes,
                                                    absl::Span<const Endpoint> origins) const = 0;
 
@@ -50,7 +50,7 @@ class Store {
   virtual std::string BlobPath(const Digest& digest, absl::Span<const Endpoint> origins) const = 0;
 
   // Opens a blob for streaming; the descriptor stays open, so a later unlink does no harm. Bytes are NOT verified here:
-  // unpack/ does. NotFound: absent, not a regular file, empty, or not `size` bytes long when `size` is given.
+  // unpack/ does. NotFound: absent, not a regular file, empty; DataLoss: not `size` bytes long when `size` is given.
   virtual absl::StatusOr<std::unique_ptr<ByteReader>> OpenBlob(const Digest& digest, std::optional<int64_t> size,
                                                                absl::Span<const Endpoint> origins) const = 0;
 };

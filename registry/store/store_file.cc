@@ -73,7 +73,7 @@ absl::StatusOr<StoreFile> OpenStoreFile(absl::string_view root, absl::string_vie
 }
 
 absl::StatusOr<std::string> ReadStoreFile(StoreFile file, int64_t max_bytes, absl::string_view name) {
-  const absl::Status too_large = absl::NotFoundError(absl::StrCat(name, ": larger than ", max_bytes, " bytes"));
+  const absl::Status too_large = absl::InvalidArgumentError(absl::StrCat(name, ": larger than ", max_bytes, " bytes"));
   if (file.size > max_bytes) return too_large;
   std::string content;
   // One byte more than the size shows whether it is still growing.

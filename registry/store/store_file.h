@@ -25,7 +25,7 @@ struct StoreFile {
 // something. NotFound for whatever is not there or not a regular file; else the errno as a status; each names the path.
 absl::StatusOr<StoreFile> OpenStoreFile(absl::string_view root, absl::string_view place);
 
-// The whole content. NotFound if there are more than `max_bytes`. `name` is for messages.
+// The whole content. InvalidArgument if there are more than `max_bytes`. `name` is for messages.
 absl::StatusOr<std::string> ReadStoreFile(StoreFile file, int64_t max_bytes, absl::string_view name);
 
 // The content as a stream, sequential by posix_fadvise. Ends where the file ends, also if it grew or shrank meanwhile.
