@@ -1,4 +1,4 @@
-// The version of both programs.
+// The version of the whole: both programs, and what registries read in the User-Agent.
 #pragma once
 
 namespace sluice {

@@ -15,6 +15,7 @@
 #include "absl/strings/str_join.h"
 #include "base/errno_status.h"
 #include "base/status_macros.h"
+#include "base/toml_depth.h"
 #include "toml++/toml.h"
 
 namespace sluice {
@@ -194,6 +195,7 @@ Reader Tables(std::vector<Element>& elements,
 
 // Debian's toml++ is built to throw.
 absl::StatusOr<toml::table> ParseToml(absl::string_view text) {
+  RETURN_IF_ERROR(CheckTomlDepth(text));
   try {
     return toml::parse(std::string_view(text.data(), text.size()));
   } catch (const toml::parse_error& error) {

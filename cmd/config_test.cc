@@ -163,6 +163,13 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"TableIsAValue", "unpack = 3\n", "c.toml:1: unpack: must be a table"}),
     [](const auto& test) { return std::string(test.param.name); });
 
+TEST(ConfigTest, KeysAreOnlySoDeep) {
+  std::string key = "a";
+  for (int i = 0; i < 100'000; ++i) key += ".a";
+  EXPECT_THAT(ParseConfig(absl::StrCat("\n", key, " = 1\n"), "c.toml"),
+              StatusIs(absl::StatusCode::kInvalidArgument, "config: c.toml:2: more than 128 dots"));
+}
+
 TEST(ConfigTest, ByteSizes) {
   struct Case {
     const char* text;

@@ -5,9 +5,9 @@
 #include <string>
 
 #include "CLI/CLI.hpp"
+#include "base/version.h"
 #include "cmd/config.h"
 #include "cmd/daemon.h"
-#include "cmd/version.h"
 #include "glog/logging.h"
 
 namespace {

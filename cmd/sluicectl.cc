@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
 #include "base/cancellation.h"
+#include "base/version.h"
 #include "cmd/exit_code.h"
 #include "cmd/messages.h"
 #include "cmd/terminal.h"
@@ -21,7 +22,6 @@
 #include "cmd/verb_inspect.h"
 #include "cmd/verb_pull.h"
 #include "cmd/verb_unpack.h"
-#include "cmd/version.h"
 
 namespace sluice {
 namespace {

@@ -25,12 +25,12 @@
 #include "gtest/gtest.h"
 #include "registry/client/credential_source.h"
 #include "registry/client/docker_credentials.h"
-#include "registry/client/docker_registry.h"
 #include "registry/client/fake_retry_clock.h"
 #include "registry/client/fault_server.h"
 #include "registry/client/registry_client.h"
 #include "registry/locality.h"
 #include "registry/reference.h"
+#include "tests/testing/docker_registry.h"
 #include "tests/testing/oci_layout_builder.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/tar_builder.h"
@@ -40,6 +40,7 @@ namespace sluice {
 namespace {
 
 using ::sluice::testing::BuiltImage;
+using ::sluice::testing::DockerRegistry;
 using ::sluice::testing::OciLayoutBuilder;
 using ::sluice::testing::StatusIs;
 using ::sluice::testing::TarBuilder;

@@ -1,5 +1,6 @@
 // The client against Debian's docker-registry, over http and over TLS with a certificate that nobody has signed.
-#include "registry/client/docker_registry.h"
+
+#include "tests/testing/docker_registry.h"
 
 #include <cstdlib>
 #include <memory>
@@ -20,6 +21,7 @@ namespace sluice {
 namespace {
 
 using ::sluice::testing::BuiltImage;
+using ::sluice::testing::DockerRegistry;
 using ::sluice::testing::OciLayoutBuilder;
 using ::sluice::testing::StatusIs;
 using ::sluice::testing::TarBuilder;

@@ -14,6 +14,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 #include "base/status_macros.h"
+#include "base/toml_depth.h"
 #include "toml++/toml.h"
 
 namespace sluice {
@@ -23,25 +24,11 @@ absl::Status ErrorAt(const toml::source_region& source, absl::string_view key, a
   return absl::InvalidArgumentError(absl::StrCat(source.begin.line, ": ", key, ": ", cause));
 }
 
-// toml++ makes a table in a table for each dot of a key, and takes them apart by recursion: a long enough key would
-// overflow the stack.
-constexpr int kMaxDotsInALine = 128;
-
-absl::Status CheckDepth(absl::string_view text) {
-  int line_number = 0;
-  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
-    ++line_number;
-    if (std::count(line.begin(), line.end(), '.') <= kMaxDotsInALine) continue;
-    return absl::InvalidArgumentError(absl::StrCat(line_number, ": more than ", kMaxDotsInALine, " dots in a line"));
-  }
-  return absl::OkStatus();
-}
-
 // Debian's toml++ is built to throw. What it says of the cause may quote the line, which may hold a password.
 absl::StatusOr<toml::table> ParseToml(absl::string_view text) {
   // toml++ skips it, go-toml does not.
   if (absl::StartsWith(text, "\xEF\xBB\xBF")) return absl::InvalidArgumentError("1: begins with a byte order mark");
-  RETURN_IF_ERROR(CheckDepth(text));
+  RETURN_IF_ERROR(CheckTomlDepth(text));
   try {
     return toml::parse(std::string_view(text.data(), text.size()));
   } catch (const toml::parse_error& error) {

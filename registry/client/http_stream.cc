@@ -14,6 +14,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "base/version.h"
 #include "registry/client/http_obstacle.h"
 #include "registry/ip_address.h"
 
@@ -27,6 +28,7 @@ constexpr int kPollMilliseconds = 50;
 constexpr long kReceiveBuffer = 256 * 1024;
 constexpr size_t kMinProgressBytes = 4096;
 constexpr long kMaxConnectionsKept = 4;
+const std::string kUserAgent = absl::StrCat("sluice/", kVersion);
 
 struct FreeUrl {
   void operator()(CURLU* url) const { curl_url_cleanup(url); }
@@ -189,7 +191,7 @@ class CurlStream : public HttpStream {
     Set(CURLOPT_PROTOCOLS_STR, "http,https");
     Set(CURLOPT_FOLLOWLOCATION, 0L);
     Set(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
-    Set(CURLOPT_USERAGENT, "sluice");
+    Set(CURLOPT_USERAGENT, kUserAgent.c_str());
     Set(CURLOPT_HTTPHEADER, headers_);
     if (request_.form.has_value()) {
       Set(CURLOPT_POSTFIELDSIZE, static_cast<long>(request_.form->size()));

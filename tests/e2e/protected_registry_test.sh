@@ -59,7 +59,7 @@ expect_served() {
 # Once without a password; a second time with it, if it may be shown.
 expect_asked_by_sluice() { # TIMES
   local count
-  count=$(grep -F "GET /v2/c0/blobs/$blob " "$node/protected.log" | grep -cF '"sluice"' || true)
+  count=$(grep -F "GET /v2/c0/blobs/$blob " "$node/protected.log" | grep -cF '"sluice/' || true)
   [ "$count" = "$1" ] || fail "sluice asked $count times, not $1: $(cat "$node/protected.log")"
 }
 

@@ -57,17 +57,19 @@ bool Listens(int port) {
 
 }  // namespace
 
-DockerRegistry::DockerRegistry(const std::string& directory)
-    : storage_(absl::StrCat(directory, "/storage")),
-      config_path_(absl::StrCat(directory, "/config.yml")),
-      port_(FreePort()) {
-  std::ofstream(config_path_) << "version: 0.1\nlog: {level: error, accesslog: {disabled: true}}\nstorage:\n"
+DockerRegistry::DockerRegistry(const std::string& directory, const std::string& http, const std::string& rest)
+    : port_(FreePort()),
+      storage_(absl::StrCat(directory, "/data")),
+      config_path_(absl::StrCat(directory, "/config-", port_, ".yml")),
+      access_log_(absl::StrCat(directory, "/access-", port_, ".log")) {
+  std::ofstream(config_path_) << "version: 0.1\nlog: {level: error}\nstorage:\n"
                               << "  filesystem: {rootdirectory: " << storage_ << "}\n  delete: {enabled: true}\n"
-                              << "http: {addr: \"" << host() << "\"}\n";
-  const std::string log_path = absl::StrCat(directory, "/log");
+                              << rest << "\nhttp:\n  addr: " << host() << "\n  " << http << "\n";
+  const std::string log_path = absl::StrCat(directory, "/log-", port_);
   pid_ = fork();
   if (pid_ == 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    dup2(open(access_log_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644), STDOUT_FILENO);
     // It logs every blob that a client asks for before it pushes it.
     dup2(open(log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644), STDERR_FILENO);
     execlp("docker-registry", "docker-registry", "serve", config_path_.c_str(), nullptr);
@@ -88,6 +90,8 @@ DockerRegistry::~DockerRegistry() {
 }
 
 std::string DockerRegistry::host() const { return absl::StrCat("127.0.0.1:", port_); }
+
+std::string DockerRegistry::HostsDirectory() const { return absl::StrCat("127.0.0.1_", port_, "_"); }
 
 void DockerRegistry::CollectGarbage() const {
   RunCommand(absl::StrCat("docker-registry garbage-collect ", config_path_, " >/dev/null"));

@@ -13,23 +13,30 @@ namespace sluice::testing {
 // thread at a time.
 class DockerRegistry {
  public:
-  // `directory` exists. Serves when the constructor returns; deletion is enabled.
-  explicit DockerRegistry(const std::string& directory);
+  // Serves the tree in `directory`/data, which several may share; `directory` exists. Deletion is enabled. `http` is
+  // what stands below "http:" in its configuration beside the address, `rest` any other section, as YAML in flow style,
+  // one per line. Serves when the constructor returns.
+  explicit DockerRegistry(const std::string& directory, const std::string& http = "", const std::string& rest = "");
   ~DockerRegistry();
   DockerRegistry(const DockerRegistry&) = delete;
   DockerRegistry& operator=(const DockerRegistry&) = delete;
 
   std::string host() const;  // "127.0.0.1:<port>"
+  // "127.0.0.1_<port>_": its directory below containerd's certs.d.
+  std::string HostsDirectory() const;
   // Its storage's root directory, which holds docker/registry/v2.
   const std::string& storage() const { return storage_; }
+  // The file with a line for each request, such as «… "GET /v2/a/app/manifests/1 HTTP/2.0" 200 …».
+  const std::string& access_log() const { return access_log_; }
 
   // `docker-registry garbage-collect`, beside the running one.
   void CollectGarbage() const;
 
  private:
+  const int port_;
   const std::string storage_;
   const std::string config_path_;
-  int port_ = 0;
+  const std::string access_log_;
   pid_t pid_ = -1;
 };
 
