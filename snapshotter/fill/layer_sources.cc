@@ -24,8 +24,12 @@ std::string Place(absl::string_view store, absl::string_view kind) {
   return absl::StrCat("store=", store, " kind=", kind);
 }
 
+// On the status of a registry that was not asked again: of that there has been a WARNING.
+constexpr char kKnownOutage[] = "sluice/known-outage";
+
 void WarnNotUsed(absl::string_view what, const absl::Status& reason) {
-  LOG(WARNING) << "not used: " << what << ": " << reason.message();
+  const auto severity = reason.GetPayload(kKnownOutage).has_value() ? google::GLOG_INFO : google::GLOG_WARNING;
+  LOG_AT_LEVEL(severity) << "not used: " << what << ": " << reason.message();
 }
 
 bool IsAboutContent(const absl::Status& status) { return absl::IsDataLoss(status) || absl::IsInvalidArgument(status); }
@@ -217,12 +221,16 @@ absl::StatusOr<std::unique_ptr<ByteReader>> LayerSources::Download(absl::Span<co
                                                                    const PlannedBlob& blob, int64_t offset,
                                                                    const Cancellation* cancellation) {
   absl::Status failure = absl::NotFoundError("no registry to ask");
+  bool answered = false;
   for (const Endpoint& endpoint : endpoints) {
+    // Behind a firewall a guessed port may take a whole connect timeout to say nothing.
+    if (endpoint.port_is_guess && answered) continue;
     absl::StatusOr<std::unique_ptr<ByteReader>> reader = DownloadFrom(endpoint, blob, offset, cancellation);
     if (reader.ok() || absl::IsCancelled(reader.status())) return reader;
     // That one of them does not know the blob, or that nobody is at a port that was only guessed, says less than why
     // another could not be asked.
     const bool tells = !absl::IsNotFound(reader.status()) && !endpoint.port_is_guess;
+    answered = answered || !absl::IsUnavailable(reader.status());
     if (absl::IsNotFound(failure) || tells) failure = reader.status();
   }
   return failure;
@@ -246,7 +254,9 @@ absl::Status LayerSources::OutageOf(const std::string& host) {
   MutexLock lock(mutex_);
   const auto outage = outages_.find(host);
   if (outage == outages_.end() || outage->second.until < absl::Now()) return absl::OkStatus();
-  return Annotate(outage->second.reason, "not asked again so soon");
+  absl::Status status = Annotate(outage->second.reason, "not asked again so soon");
+  status.SetPayload(kKnownOutage, absl::Cord());
+  return status;
 }
 
 void LayerSources::NoteOutage(const std::string& host, const absl::Status& reason) {

@@ -215,6 +215,18 @@ TEST_F(LayerSourcesTest, RegistryThatIsKnownSaysMoreThanAGuessedPort) {
   EXPECT_THAT(Find().offers[0].open().status(), StatusIs(StatusCode::kUnauthenticated, "it wants credentials"));
 }
 
+TEST_F(LayerSourcesTest, GuessedPortIsNotAskedOnceAKnownOneAnswered) {
+  Endpoint guess = kLocal;
+  guess.host = "172.30.0.1";
+  guess.port_is_guess = true;
+  From({kLocal, guess});
+  failures_[kLocal.host] = absl::NotFoundError("HTTP status 404");
+  EXPECT_THAT(Find().offers[0].open().status(), StatusIs(StatusCode::kNotFound, "404"));
+  EXPECT_THAT(requests_, ElementsAre("172.30.0.1:5000/app from 0"));
+  failures_[kLocal.host] = absl::UnavailableError("connection refused");
+  EXPECT_EQ(*ReadAll(Find().offers[0].open()), kContent) << "nobody at the known port";
+}
+
 TEST_F(LayerSourcesTest, RegistryThatIsDownIsAskedOnce) {
   for (const absl::Status& failure :
        {absl::UnavailableError("connection refused"), absl::UnauthenticatedError("it wants credentials")}) {
