@@ -51,6 +51,7 @@ test_packages=(
   buildah=1.28.*
   debootstrap=1.0.*
   isal=2.30.*
+  pigz=2.6*
   zstd=1.5.*
   iproute2=6.*
   procps=2:4.*
