@@ -238,6 +238,7 @@ count_phrase() { sluice_log | grep -cF "$1" || true; }
 # --- containerd ---
 
 # containerd_start [NAME...]: containerd, with sluice as proxy plugin of these names instead of only "sluice".
+# $containerd_config, if it is set, are further lines of its configuration.
 containerd_start() {
   local name
   cat >"$node/containerd.toml" <<END
@@ -256,6 +257,7 @@ END
   for name in "${@:-sluice}"; do
     printf '[proxy_plugins.%s]\n  type = "snapshot"\n  address = "%s"\n' "$name" "$node/sluice.sock"
   done >>"$node/containerd.toml"
+  printf '%s\n' "${containerd_config-}" >>"$node/containerd.toml"
   containerd --config "$node/containerd.toml" >>"$node/containerd.log" 2>&1 &
   containerd_pid=$!
   wait_until 20 "containerd does not serve" in_containerd version
