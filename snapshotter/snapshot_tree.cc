@@ -6,8 +6,10 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -65,14 +67,14 @@ absl::StatusOr<UniqueFd> MakeRoot(const std::string& path) {
   return root;
 }
 
-absl::StatusOr<std::vector<std::string>> NamesIn(int directory_fd) {
+absl::StatusOr<std::vector<std::string>> NamesIn(int directory_fd, size_t most = SIZE_MAX) {
   ASSIGN_OR_RETURN(UniqueFd fd, OpenDirectory(directory_fd, "."));
   DIR* const stream = fdopendir(fd.get());
   if (stream == nullptr) return ErrnoStatus(errno, "fdopendir", ".");
   [[maybe_unused]] const int owned_by_stream = fd.Release();
   std::vector<std::string> names;
   errno = 0;
-  while (const dirent* entry = readdir(stream)) {
+  while (const dirent* entry = names.size() < most ? readdir(stream) : nullptr) {
     const std::string name = entry->d_name;
     if (name != "." && name != "..") names.push_back(name);
     errno = 0;
@@ -153,6 +155,20 @@ absl::Status SnapshotTree::Publish(StagedDirectory staged, int64_t directory_id)
   return absl::OkStatus();
 }
 
+absl::Status SnapshotTree::ReplaceEmptyFs(StagedDirectory staged, int64_t directory_id) {
+  const std::string name = SnapshotDirectoryName(directory_id);
+  ASSIGN_OR_RETURN(const UniqueFd source, OpenDirectory(root_.get(), staged.name_));
+  ASSIGN_OR_RETURN(const UniqueFd target, OpenDirectory(snapshots_.get(), name));
+  if (renameat2(source.get(), kFsName, target.get(), kFsName, 0) != 0) {
+    if (errno != ENOTEMPTY && errno != EEXIST) return ErrnoStatus(errno, "renameat2", name);
+    return absl::FailedPreconditionError(absl::StrCat(layout_.FsPath(directory_id), ": is not empty"));
+  }
+  // The shell; if it is not empty, it goes to the trash with the object.
+  if (unlinkat(root_.get(), staged.name_.c_str(), AT_REMOVEDIR) == 0) staged.name_.clear();
+  if (fsync(target.get()) != 0) return ErrnoStatus(errno, "fsync", name);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<UniqueFd> SnapshotTree::OpenFs(int64_t directory_id) const {
   return OpenDirectory(snapshots_.get(), absl::StrCat(SnapshotDirectoryName(directory_id), "/", kFsName), O_PATH);
 }
@@ -161,6 +177,12 @@ bool SnapshotTree::Exists(int64_t directory_id) const {
   struct stat info;
   const std::string name = absl::StrCat(SnapshotDirectoryName(directory_id), "/", kFsName);
   return fstatat(snapshots_.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode);
+}
+
+absl::StatusOr<bool> SnapshotTree::IsEmpty(int64_t directory_id) const {
+  ASSIGN_OR_RETURN(const UniqueFd fs, OpenFs(directory_id));
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(fs.get(), /*most=*/1));
+  return names.empty();
 }
 
 absl::Status SnapshotTree::MoveToTrash(int parent_fd, const std::string& name) {

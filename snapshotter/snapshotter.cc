@@ -1,7 +1,6 @@
 #include "snapshotter/snapshotter.h"
 
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <utility>
@@ -19,7 +18,6 @@ namespace sluice {
 namespace {
 
 constexpr absl::Duration kCleanupLimit = absl::Seconds(60);
-constexpr char kIndexParameter[] = "/sys/module/overlay/parameters/index";
 
 absl::StatusOr<SnapshotRow> Require(const MetadataReader& reader, absl::string_view operation,
                                     const std::string& snapshotter, const std::string& key) {
@@ -57,8 +55,7 @@ absl::StatusOr<Labels> MaskedLabels(Labels current, const Labels& given, const s
 
 }  // namespace
 
-Snapshotter::Snapshotter(const SnapshotterParts& parts)
-    : parts_(parts), index_off_(access(kIndexParameter, F_OK) == 0) {
+Snapshotter::Snapshotter(const SnapshotterParts& parts) : parts_(parts), index_off_(OverlayHasIndexOption()) {
   // What an earlier life has committed and not counted.
   const absl::Status status = parts_.metadata->Read([this](const MetadataReader& reader) -> absl::Status {
     ASSIGN_OR_RETURN(const std::vector<SnapshotRow> uncounted, reader.Uncounted());

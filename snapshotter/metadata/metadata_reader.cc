@@ -79,6 +79,12 @@ absl::StatusOr<std::optional<SnapshotRow>> MetadataReader::Snapshot(const std::s
       SnapshotAt);
 }
 
+absl::StatusOr<std::optional<SnapshotRow>> MetadataReader::ActiveSnapshot(int64_t directory_id) const {
+  return First(connection_.Query("SELECT " SLUICE_SNAPSHOT_COLUMNS "WHERE s.directory_id = ? AND s.kind = ?",
+                                 directory_id, static_cast<int>(SnapshotKind::kActive)),
+               SnapshotAt);
+}
+
 absl::StatusOr<Labels> MetadataReader::LabelsOf(int64_t snapshot_id) const {
   SqliteQuery query = connection_.Query("SELECT key, value FROM label WHERE snapshot_id = ?", snapshot_id);
   Labels labels;

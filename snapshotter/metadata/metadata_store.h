@@ -40,6 +40,8 @@ class MetadataReader {
   explicit MetadataReader(SqliteConnection& connection) : connection_(connection) {}
 
   absl::StatusOr<std::optional<SnapshotRow>> Snapshot(const std::string& snapshotter, const std::string& key) const;
+  // The active snapshot whose own directory this is.
+  absl::StatusOr<std::optional<SnapshotRow>> ActiveSnapshot(int64_t directory_id) const;
   absl::StatusOr<Labels> LabelsOf(int64_t snapshot_id) const;
   absl::StatusOr<bool> HasChildren(int64_t snapshot_id) const;
   // The directories of a snapshot and all below it, topmost first, repetitions included.
