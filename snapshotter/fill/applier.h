@@ -1,10 +1,12 @@
 // containerd's differ, as far as it applies layers (containerd core/diff/diff.go, Applier): a blob of its content store
-// is unpacked into an active snapshot of ours, by the same code and in the same form as the fills.
+// is unpacked into an active snapshot of ours, by the same code and in the same form as the fills; or, if it has been
+// filled before, the snapshot is given the layer directory.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +19,7 @@
 #include "snapshotter/active_snapshots.h"
 #include "snapshotter/fill/content_store.h"
 #include "snapshotter/fill/worker_pool.h"
+#include "snapshotter/layer_store.h"
 #include "snapshotter/snapshot.h"
 #include "unpack/layer.h"
 
@@ -50,7 +53,8 @@ class Applier {
   };
 
   // All borrowed. `quick` is for what takes milliseconds.
-  Applier(ActiveSnapshots& snapshots, ContentStore& content, WorkerPool& quick, const Options& options);
+  Applier(ActiveSnapshots& snapshots, LayerStore& layers, ContentStore& content, WorkerPool& quick,
+          const Options& options);
   // REQUIRES: `quick` has ended.
   ~Applier();
   Applier(const Applier&) = delete;
@@ -78,10 +82,15 @@ class Applier {
   void Begin(const std::shared_ptr<Call>& call);
   void Run(const std::shared_ptr<Call>& call);
   void End(const std::shared_ptr<Call>& call, absl::StatusOr<AppliedLayer> result);
+  absl::StatusOr<AppliedLayer> GiveLayer(const Call& call);
+  // Nothing: no layer directory is known to hold this blob.
+  absl::StatusOr<std::optional<AppliedLayer>> Adopt(const Call& call);
   absl::StatusOr<AppliedLayer> Fill(const Call& call);
   absl::StatusOr<UnpackedLayer> Unpack(const Call& call, int directory_fd);
+  bool MustSync(const Call& call) const;
 
   ActiveSnapshots& snapshots_;
+  LayerStore& layers_;
   ContentStore& content_;
   WorkerPool& quick_;
   const Options options_;
