@@ -58,7 +58,7 @@ absl::StatusOr<ActiveSnapshot> ActiveSnapshots::Find(const std::vector<Mount>& m
   found.directory_id = *directory_id;
   MountPlan plan = {.kind = SnapshotKind::kActive, .directory = directory_id, .parents = {}};
   RETURN_IF_ERROR(metadata_.Read([&](const MetadataReader& reader) -> absl::Status {
-    ASSIGN_OR_RETURN(const std::optional<SnapshotRow> row, reader.ActiveSnapshot(*directory_id));
+    ASSIGN_OR_RETURN(const std::optional<SnapshotRow> row, reader.ActiveWithDirectory(*directory_id));
     if (!row.has_value()) return NotOursError();
     found.key = row->key;
     ASSIGN_OR_RETURN(plan.parents, reader.DirectoriesBelow(*row));
@@ -103,7 +103,7 @@ absl::Status ActiveSnapshots::Fill(const ActiveSnapshot& snapshot, StagedDirecto
   RETURN_IF_ERROR(TakeOverAttributes(snapshot, staged));
   // In a transaction, so that no Commit or Remove comes between look and rename.
   return metadata_.Write([&](MetadataWriter& writer) -> absl::Status {
-    ASSIGN_OR_RETURN(const std::optional<SnapshotRow> row, writer.ActiveSnapshot(snapshot.directory_id));
+    ASSIGN_OR_RETURN(const std::optional<SnapshotRow> row, writer.ActiveWithDirectory(snapshot.directory_id));
     if (!row.has_value()) return NoLongerActiveError(snapshot.key);
     if (row->adopted_id.has_value()) return NotEmptyError(snapshot.key);
     return Annotate(tree_.ReplaceEmptyFs(std::move(staged), snapshot.directory_id),
@@ -115,7 +115,7 @@ absl::StatusOr<bool> ActiveSnapshots::Adopt(const ActiveSnapshot& snapshot, cons
                                             const std::optional<Digest>& chain_id) {
   bool claimed = false;
   RETURN_IF_ERROR(metadata_.Write([&](MetadataWriter& writer) -> absl::Status {
-    ASSIGN_OR_RETURN(std::optional<SnapshotRow> row, writer.ActiveSnapshot(snapshot.directory_id));
+    ASSIGN_OR_RETURN(std::optional<SnapshotRow> row, writer.ActiveWithDirectory(snapshot.directory_id));
     if (!row.has_value()) return NoLongerActiveError(snapshot.key);
     ASSIGN_OR_RETURN(const bool empty, IsEmpty(snapshot));
     if (!empty || row->adopted_id.has_value()) return NotEmptyError(snapshot.key);

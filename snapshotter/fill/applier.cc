@@ -62,6 +62,11 @@ void LogApplied(absl::string_view how, const Digest& digest, int64_t bytes, absl
                                   seconds, static_cast<double>(bytes) / 1e6 / std::max(seconds, 1e-6));
 }
 
+// Not what is left to others, nor what nobody waits for.
+bool IsFailure(const absl::Status& status) {
+  return !status.ok() && !absl::IsUnimplemented(status) && !absl::IsCancelled(status);
+}
+
 AppliedLayer AppliedOf(const LayerRecord& layer) { return {layer.facts.diff_id, layer.facts.tar_bytes.value_or(0)}; }
 
 // The chainID of a layer in this snapshot, if that of its parent is proven.
@@ -161,6 +166,7 @@ void Applier::End(const std::shared_ptr<Call>& call, absl::StatusOr<AppliedLayer
     calls_.erase(call);
     if (shut_down_ && absl::IsCancelled(result.status())) result = ShuttingDownError();
   }
+  if (IsFailure(result.status())) LOG(WARNING) << "not applied: " << result.status().message();
   call->done(std::move(result));
 }
 

@@ -64,8 +64,9 @@ class Applier {
   // ours. OK says only that Apply() will look closer. Cost: none to speak of.
   absl::Status CheckSupported(const ApplyRequest& request) const;
 
-  // Returns at once; `done` is called exactly once, on this thread or another. Either the snapshot holds the layer, or
-  // it is as it was and `done` gets an error, which names the layer or the snapshot:
+  // REQUIRES: `cancellation` is not null. Returns at once; `done` is called exactly once, on this thread or another.
+  // Either the snapshot holds the layer, or it is as it was and `done` gets an error, which names the layer or the
+  // snapshot:
   // - Unimplemented: what CheckSupported() says, mounts of no active snapshot, a snapshot into which something has been
   //   written already, a legal layer that only a mount can tell how to apply. The next differ can do these.
   // - InvalidArgument, DataLoss: the blob is no good, or not the one that its digest and size say.

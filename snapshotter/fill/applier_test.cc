@@ -343,6 +343,18 @@ TEST_F(ApplierTest, SyncsWhenItIsAskedTo) {
   EXPECT_EQ(syncs("c", false), 1);
 }
 
+TEST_F(ApplierTest, SaysInOneLineWhatWasNotApplied) {
+  LogCapture log;
+  const Mounts mounts = Prepare("key");
+  EXPECT_FALSE(applier_.Apply(TarBuilder().HardLink("h", "missing").Build(), mounts).ok());
+  EXPECT_THAT(log.Containing("applied"), ElementsAre(StartsWith("WARNING not applied: layer sha256:")));
+  // What is left to others is no news.
+  ApplyRequest request = ApplierFixture::Request(Digest::Of("x"), mounts);
+  request.mounts[0].options[0] = "ro";
+  EXPECT_FALSE(applier_.Apply(request).ok());
+  EXPECT_THAT(log.Containing("applied"), SizeIs(1));
+}
+
 TEST_F(ApplierTest, SaysInOneLineWhatWasApplied) {
   LogCapture log;
   const std::string blob = Gzip(SmallTar());

@@ -83,7 +83,7 @@ absl::StatusOr<std::optional<SnapshotRow>> MetadataReader::Snapshot(const std::s
       SnapshotAt);
 }
 
-absl::StatusOr<std::optional<SnapshotRow>> MetadataReader::ActiveSnapshot(int64_t directory_id) const {
+absl::StatusOr<std::optional<SnapshotRow>> MetadataReader::ActiveWithDirectory(int64_t directory_id) const {
   return First(connection_.Query("SELECT " SLUICE_SNAPSHOT_COLUMNS "WHERE s.directory_id = ? AND s.kind = ?",
                                  directory_id, static_cast<int>(SnapshotKind::kActive)),
                SnapshotAt);

@@ -32,7 +32,7 @@ struct SnapshotRow {
   absl::Time created;
   absl::Time updated;
   std::optional<Usage> usage;  // unset: not counted yet
-  // Set: this daemon has proven what the chain holds; of an active snapshot, if nothing is written into it.
+  // Set: this daemon has proven what the chain holds; of an active snapshot, as long as nothing is written into it.
   std::optional<Digest> chain_id;
 };
 
@@ -43,7 +43,7 @@ class MetadataReader {
 
   absl::StatusOr<std::optional<SnapshotRow>> Snapshot(const std::string& snapshotter, const std::string& key) const;
   // The active snapshot whose own directory this is.
-  absl::StatusOr<std::optional<SnapshotRow>> ActiveSnapshot(int64_t directory_id) const;
+  absl::StatusOr<std::optional<SnapshotRow>> ActiveWithDirectory(int64_t directory_id) const;
   absl::StatusOr<Labels> LabelsOf(int64_t snapshot_id) const;
   absl::StatusOr<bool> HasChildren(int64_t snapshot_id) const;
   // The directories of a snapshot and all below it, topmost first, repetitions included.

@@ -142,9 +142,9 @@ TEST_F(MetadataStoreTest, AnAdoptedLayerIsBelowItsSnapshotsOwnDirectory) {
   Insert("s", "top", SnapshotKind::kActive, middle, 12);
   adopt(base, 10, 20);
   adopt(middle, 11, 21);
-  const SnapshotRow top = *Read([](const MetadataReader& reader) { return reader.ActiveSnapshot(12); });
+  const SnapshotRow top = *Read([](const MetadataReader& reader) { return reader.ActiveWithDirectory(12); });
   adopt(top.id, 12, 20);
-  const SnapshotRow adopted = *Read([](const MetadataReader& reader) { return reader.ActiveSnapshot(12); });
+  const SnapshotRow adopted = *Read([](const MetadataReader& reader) { return reader.ActiveWithDirectory(12); });
   EXPECT_EQ(adopted.adopted_id, 20);
   EXPECT_EQ(adopted.chain_id, Digest::Of("chain"));
   EXPECT_THAT(Read([&](const MetadataReader& reader) { return reader.ChainDirectories(top.id); }),
@@ -156,7 +156,7 @@ TEST_F(MetadataStoreTest, AnAdoptedLayerIsBelowItsSnapshotsOwnDirectory) {
   EXPECT_EQ(Read([](const MetadataReader& reader) { return reader.Claims(20); }), 2);
   EXPECT_EQ(Read([](const MetadataReader& reader) { return reader.Claims(10); }), 1);
   // A committed one's directory is nobody's to fill.
-  EXPECT_EQ(Read([](const MetadataReader& reader) { return reader.ActiveSnapshot(11); }), std::nullopt);
+  EXPECT_EQ(Read([](const MetadataReader& reader) { return reader.ActiveWithDirectory(11); }), std::nullopt);
 }
 
 TEST_F(MetadataStoreTest, LayersAreFoundByTheirBlob) {
