@@ -13,6 +13,8 @@
 #include "glog/logging.h"
 #include "grpcpp/channel.h"
 #include "registry/cache/blob_cache.h"
+#include "snapshotter/active_snapshots.h"
+#include "snapshotter/fill/applier.h"
 #include "snapshotter/fill/image_layer_provider.h"
 #include "snapshotter/fill/worker_pool.h"
 #include "snapshotter/janitor.h"
@@ -23,6 +25,7 @@
 #include "snapshotter/root_probe.h"
 #include "snapshotter/service/containerd/connection.h"
 #include "snapshotter/service/containerd/content_store_client.h"
+#include "snapshotter/service/diff_service.h"
 #include "snapshotter/service/peer_guard.h"
 #include "snapshotter/service/server.h"
 #include "snapshotter/service/snapshots_service.h"
@@ -64,7 +67,10 @@ struct Daemon::Parts {
   std::unique_ptr<BlobCache> cache;
   std::unique_ptr<LayerProvider> provider;
   std::unique_ptr<Snapshotter> snapshotter;
+  std::unique_ptr<ActiveSnapshots> active_snapshots;
+  std::unique_ptr<Applier> applier;
   std::unique_ptr<SnapshotsService> service;
+  std::unique_ptr<DiffService> diff_service;
   std::unique_ptr<PeerGuard> guard;
   std::unique_ptr<Server> server;
 
@@ -127,9 +133,14 @@ absl::Status Daemon::Parts::Serve(const DaemonOptions& options) {
   snapshotter = std::make_unique<Snapshotter>(parts);
   service =
       std::make_unique<SnapshotsService>(ServiceParts{snapshotter.get(), quick.get(), walks.get(), cleanup.get()});
+  active_snapshots = std::make_unique<ActiveSnapshots>(*tree, *metadata);
+  applier = std::make_unique<Applier>(*active_snapshots, *layers, *content_store, *quick,
+                                      Applier::Options{.workers = static_cast<int>(options.config.unpack.workers),
+                                                       .always_sync = options.config.unpack.sync_on_commit});
+  diff_service = std::make_unique<DiffService>(*applier, *service);
   guard = std::make_unique<PeerGuard>(containerd, *metadata, *service,
                                       PeerGuardOptions{options.config.containerd.address, options.root});
-  ASSIGN_OR_RETURN(server, Server::Start(std::move(claim), *service));
+  ASSIGN_OR_RETURN(server, Server::Start(std::move(claim), *service, *diff_service));
   return absl::OkStatus();
 }
 
@@ -138,10 +149,12 @@ Daemon::Parts::~Parts() {
   if (server != nullptr) server->Stop(kDrainLimit);
   guard.reset();
   if (snapshotter != nullptr) snapshotter->Shutdown();
+  if (applier != nullptr) applier->Shutdown();
   provider.reset();
   cleanup.reset();
   walks.reset();
   quick.reset();
+  applier.reset();
   if (layers == nullptr) return;
   if (const absl::Status status = layers->SyncPublished(); !status.ok()) LOG(WARNING) << "stop: " << status.message();
 }

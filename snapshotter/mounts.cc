@@ -1,5 +1,7 @@
 #include "snapshotter/mounts.h"
 
+#include <unistd.h>
+
 #include <string>
 
 #include "absl/container/flat_hash_set.h"
@@ -21,6 +23,8 @@ std::vector<int64_t> WithoutRepetitions(const std::vector<int64_t>& directories)
   }
   return distinct;
 }
+
+bool OverlayHasIndexOption() { return access("/sys/module/overlay/parameters/index", F_OK) == 0; }
 
 std::vector<Mount> MountsOf(const PathLayout& layout, const MountPlan& plan, bool index_off) {
   const std::vector<int64_t> parents = WithoutRepetitions(plan.parents);

@@ -19,8 +19,11 @@ struct MountPlan {
   std::vector<int64_t> parents;
 };
 
-// `index_off`: whether the kernel's overlayfs knows the option "index" (it may then be on by default and would refuse
-// to mount a directory that another mount uses as upper).
+// Whether the kernel's overlayfs knows the option "index". It may then be on by default, and would refuse to mount a
+// directory that another mount uses as upper.
+bool OverlayHasIndexOption();
+
+// `index_off`: OverlayHasIndexOption().
 std::vector<Mount> MountsOf(const PathLayout& layout, const MountPlan& plan, bool index_off);
 
 // `directories` without those that came before.

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 
 namespace sluice {
 namespace {
@@ -53,6 +54,14 @@ std::string PathLayout::FsPath(int64_t directory_id) const {
 
 std::string PathLayout::WorkPath(int64_t directory_id) const {
   return absl::StrCat(SnapshotPath(directory_id), "/", kWorkName);
+}
+
+std::optional<int64_t> PathLayout::ParseFsPath(absl::string_view path) const {
+  if (!absl::ConsumePrefix(&path, absl::StrCat(root_, "/", kSnapshotsName, "/")) ||
+      !absl::ConsumeSuffix(&path, absl::StrCat("/", kFsName))) {
+    return std::nullopt;
+  }
+  return ParseSnapshotDirectoryName(path);
 }
 
 std::string SnapshotDirectoryName(int64_t directory_id) { return absl::StrCat(directory_id); }

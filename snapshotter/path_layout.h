@@ -40,6 +40,8 @@ class PathLayout {
   std::string SnapshotPath(int64_t directory_id) const;
   std::string FsPath(int64_t directory_id) const;
   std::string WorkPath(int64_t directory_id) const;
+  // Nothing for any path that FsPath does not make.
+  std::optional<int64_t> ParseFsPath(absl::string_view path) const;
 
  private:
   explicit PathLayout(std::string root) : root_(std::move(root)) {}

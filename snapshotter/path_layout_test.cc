@@ -49,6 +49,16 @@ TEST(PathLayoutTest, SnapshotDirectoryNamesParseBackAndNothingElseDoes) {
   }
 }
 
+TEST(PathLayoutTest, FsPathsParseBackAndNothingElseDoes) {
+  const PathLayout layout = PathLayout::ForRoot("/r").value();
+  EXPECT_EQ(layout.ParseFsPath(layout.FsPath(12)), 12);
+  for (const char* path : {"", "/r/snapshots/12", "/r/snapshots/12/work", "/r/snapshots/12/fs/", "/r/snapshots//12/fs",
+                           "/r/snapshots/../snapshots/12/fs", "/r/snapshots/012/fs", "/r/snapshots/12/fs/fs",
+                           "/q/snapshots/12/fs", "r/snapshots/12/fs", "/r/new-1/fs", "/r/snapshots/12/fs:/x"}) {
+    EXPECT_EQ(layout.ParseFsPath(path), std::nullopt) << path;
+  }
+}
+
 TEST(PathLayoutTest, StagingAndTrashNames) {
   EXPECT_EQ(StagingName(0xab), "new-00000000000000ab");
   EXPECT_TRUE(IsStagingName(StagingName(1)));

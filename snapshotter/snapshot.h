@@ -16,6 +16,10 @@ enum class SnapshotKind { kView = 1, kActive = 2, kCommitted = 3 };
 
 using Labels = std::map<std::string, std::string>;
 
+// containerd's metadata layer makes every key "<namespace>/<sequence>/<the client's key>" (containerd
+// metadata/snapshot.go, createKey).
+inline std::string NamespaceOfKey(const std::string& key) { return key.substr(0, key.find('/')); }
+
 struct SnapshotInfo {
   std::string name;    // the key of an active snapshot or a view, the name of a committed one
   std::string parent;  // the name of a committed snapshot; empty: none
@@ -40,6 +44,7 @@ struct Mount {
   std::string type;
   std::string source;
   std::vector<std::string> options;
+  std::string target = {};  // below where the mounts before it are; none of ours has one
 
   bool operator==(const Mount&) const = default;
 };

@@ -6,11 +6,18 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "base/errno_status.h"
 #include "base/remove_tree.h"
 #include "base/status_macros.h"
@@ -65,14 +72,14 @@ absl::StatusOr<UniqueFd> MakeRoot(const std::string& path) {
   return root;
 }
 
-absl::StatusOr<std::vector<std::string>> NamesIn(int directory_fd) {
+absl::StatusOr<std::vector<std::string>> NamesIn(int directory_fd, size_t most = SIZE_MAX) {
   ASSIGN_OR_RETURN(UniqueFd fd, OpenDirectory(directory_fd, "."));
   DIR* const stream = fdopendir(fd.get());
   if (stream == nullptr) return ErrnoStatus(errno, "fdopendir", ".");
   [[maybe_unused]] const int owned_by_stream = fd.Release();
   std::vector<std::string> names;
   errno = 0;
-  while (const dirent* entry = readdir(stream)) {
+  while (const dirent* entry = names.size() < most ? readdir(stream) : nullptr) {
     const std::string name = entry->d_name;
     if (name != "." && name != "..") names.push_back(name);
     errno = 0;
@@ -81,6 +88,20 @@ absl::StatusOr<std::vector<std::string>> NamesIn(int directory_fd) {
   closedir(stream);
   if (error != 0) return ErrnoStatus(error, "readdir", ".");
   return names;
+}
+
+// Extended attributes that somebody has set: not overlayfs for its own use, nor a security module by itself.
+absl::StatusOr<bool> HasAttributesOfItsOwn(int fd) {
+  const ssize_t size = flistxattr(fd, nullptr, 0);
+  std::string names(static_cast<size_t>(std::max<ssize_t>(size, 0)), '\0');
+  const ssize_t length = size > 0 ? flistxattr(fd, names.data(), names.size()) : size;
+  if (length < 0 && errno == ENOTSUP) return false;
+  if (length < 0) return ErrnoStatus(errno, "flistxattr", kFsName);
+  names.resize(static_cast<size_t>(length));
+  for (const absl::string_view name : absl::StrSplit(names, '\0', absl::SkipEmpty())) {
+    if (!absl::StartsWith(name, "trusted.overlay.") && name != "security.selinux") return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -153,6 +174,20 @@ absl::Status SnapshotTree::Publish(StagedDirectory staged, int64_t directory_id)
   return absl::OkStatus();
 }
 
+absl::Status SnapshotTree::ReplaceEmptyFs(StagedDirectory staged, int64_t directory_id) {
+  const std::string name = SnapshotDirectoryName(directory_id);
+  ASSIGN_OR_RETURN(const UniqueFd source, OpenDirectory(root_.get(), staged.name_));
+  ASSIGN_OR_RETURN(const UniqueFd target, OpenDirectory(snapshots_.get(), name));
+  if (renameat2(source.get(), kFsName, target.get(), kFsName, 0) != 0) {
+    if (errno != ENOTEMPTY && errno != EEXIST) return ErrnoStatus(errno, "renameat2", name);
+    return absl::FailedPreconditionError(absl::StrCat(layout_.FsPath(directory_id), ": is not empty"));
+  }
+  // The shell; if it is not empty, it goes to the trash with the object.
+  if (unlinkat(root_.get(), staged.name_.c_str(), AT_REMOVEDIR) == 0) staged.name_.clear();
+  if (fsync(target.get()) != 0) return ErrnoStatus(errno, "fsync", name);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<UniqueFd> SnapshotTree::OpenFs(int64_t directory_id) const {
   return OpenDirectory(snapshots_.get(), absl::StrCat(SnapshotDirectoryName(directory_id), "/", kFsName), O_PATH);
 }
@@ -161,6 +196,28 @@ bool SnapshotTree::Exists(int64_t directory_id) const {
   struct stat info;
   const std::string name = absl::StrCat(SnapshotDirectoryName(directory_id), "/", kFsName);
   return fstatat(snapshots_.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode);
+}
+
+absl::StatusOr<bool> SnapshotTree::IsEmpty(int64_t directory_id) const {
+  ASSIGN_OR_RETURN(const UniqueFd fs, OpenFs(directory_id));
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(fs.get(), /*most=*/1));
+  return names.empty();
+}
+
+absl::StatusOr<bool> SnapshotTree::AddsNothing(int64_t upper_id, int64_t lower_id) const {
+  ASSIGN_OR_RETURN(const bool empty, IsEmpty(upper_id));
+  if (!empty) return false;
+  ASSIGN_OR_RETURN(const UniqueFd lower_fs, OpenFs(lower_id));
+  ASSIGN_OR_RETURN(const UniqueFd upper_path, OpenFs(upper_id));
+  ASSIGN_OR_RETURN(const UniqueFd upper_fs, OpenDirectory(upper_path.get(), "."));
+  struct stat upper;
+  struct stat lower;
+  if (fstat(upper_fs.get(), &upper) != 0 || fstat(lower_fs.get(), &lower) != 0) {
+    return ErrnoStatus(errno, "fstat", kFsName);
+  }
+  if (upper.st_mode != lower.st_mode || upper.st_uid != lower.st_uid || upper.st_gid != lower.st_gid) return false;
+  ASSIGN_OR_RETURN(const bool attributes, HasAttributesOfItsOwn(upper_fs.get()));
+  return !attributes;
 }
 
 absl::Status SnapshotTree::MoveToTrash(int parent_fd, const std::string& name) {

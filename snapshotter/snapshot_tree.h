@@ -64,9 +64,17 @@ class SnapshotTree {
   // Renames to snapshots/<id> and makes the name durable. AlreadyExists when the number is taken.
   absl::Status Publish(StagedDirectory staged, int64_t directory_id);
 
+  // Renames the staged fs/ over that of snapshots/<id> and makes the name durable. FailedPrecondition unless that one
+  // is empty, NotFound when it is gone; nothing is changed then.
+  absl::Status ReplaceEmptyFs(StagedDirectory staged, int64_t directory_id);
+
   // fs/ of snapshots/<id> as an O_PATH descriptor; NotFound.
   absl::StatusOr<UniqueFd> OpenFs(int64_t directory_id) const;
   bool Exists(int64_t directory_id) const;
+  // Whether nothing is in its fs/; NotFound.
+  absl::StatusOr<bool> IsEmpty(int64_t directory_id) const;
+  // Whether fs/ of `upper_id`, mounted over that of `lower_id`, changes nothing: it is empty, and as a directory alike.
+  absl::StatusOr<bool> AddsNothing(int64_t upper_id, int64_t lower_id) const;
 
   // Renames snapshots/<id> into the trash. A missing directory is success.
   absl::Status Discard(int64_t directory_id);

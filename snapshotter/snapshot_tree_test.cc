@@ -50,6 +50,26 @@ TEST_F(SnapshotTreeTest, PublishTakesNoNumberTwice) {
   EXPECT_THAT(tree_->TrashNames().value(), SizeIs(1));
 }
 
+TEST_F(SnapshotTreeTest, ReplacesAnEmptyDirectoryOnly) {
+  ASSERT_OK(tree_->Publish(tree_->Stage(true).value(), 5));
+  StagedDirectory staged = tree_->Stage(false).value();
+  ASSERT_EQ(mkdirat(staged.fs_fd(), "first", 0755), 0);
+  EXPECT_EQ(tree_->IsEmpty(5).value(), true);
+  ASSERT_OK(tree_->ReplaceEmptyFs(std::move(staged), 5));
+  EXPECT_EQ(tree_->IsEmpty(5).value(), false);
+  EXPECT_TRUE(std::filesystem::exists(layout_.FsPath(5) + "/first"));
+  EXPECT_TRUE(std::filesystem::exists(layout_.WorkPath(5)));
+  EXPECT_THAT(tree_->TrashNames().value(), IsEmpty());
+
+  EXPECT_THAT(tree_->ReplaceEmptyFs(tree_->Stage(false).value(), 5),
+              StatusIs(absl::StatusCode::kFailedPrecondition, "snapshots/5/fs: is not empty"));
+  EXPECT_TRUE(std::filesystem::exists(layout_.FsPath(5) + "/first"));
+  EXPECT_THAT(tree_->TrashNames().value(), SizeIs(1)) << "what was staged in vain";
+
+  EXPECT_THAT(tree_->ReplaceEmptyFs(tree_->Stage(false).value(), 6), StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(tree_->IsEmpty(6), StatusIs(absl::StatusCode::kNotFound));
+}
+
 TEST_F(SnapshotTreeTest, WhatWasStagedInVainIsHeardOf) {
   int discarded = 0;
   tree_->SetDiscardListener([&] { ++discarded; });

@@ -1,9 +1,7 @@
 // Prepare: the way of a layer that the client has named (DESIGN §3).
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/string_view.h"
 #include "base/digest.h"
 #include "base/status_macros.h"
 #include "glog/logging.h"
@@ -18,20 +16,12 @@ namespace {
 constexpr int kMaxAttempts = 2;
 constexpr size_t kNameSuffixDigits = 12;
 
-std::string NamespaceOf(const std::string& key) { return key.substr(0, key.find('/')); }
-
 // The name of a committed layer: its chainID, unless that is taken: by the same chain over another parent, say, one
 // that containerd unpacked in its own namespace. `attempt` counts from 0.
 std::string CommittedName(const std::string& ref, const std::string& parent, int attempt) {
   if (attempt == 0) return ref;
   const std::string suffix = Digest::Of(parent).Hex().substr(0, kNameSuffixDigits);
   return attempt == 1 ? absl::StrCat(ref, "-", suffix) : absl::StrCat(ref, "-", suffix, "-", attempt);
-}
-
-// A label's value as it may stand in a log: on one line, however long it is and whatever is in it.
-std::string Shown(absl::string_view value) {
-  constexpr size_t kMost = 256;
-  return absl::StrCat(absl::CHexEscape(value.substr(0, kMost)), value.size() > kMost ? "..." : "");
 }
 
 // Reasons that are the ordinary case for images that are not ours to speed up.
@@ -85,7 +75,7 @@ absl::StatusOr<std::optional<LayerRequest>> Snapshotter::WantedLayer(const Prepa
 
     wanted.emplace();
     wanted->snapshotter = request.snapshotter;
-    wanted->containerd_namespace = NamespaceOf(request.key);
+    wanted->containerd_namespace = NamespaceOfKey(request.key);
     wanted->key = request.key;
     wanted->ref = *ref;
     wanted->labels = request.labels;
@@ -99,8 +89,8 @@ absl::StatusOr<std::optional<LayerRequest>> Snapshotter::WantedLayer(const Prepa
   };
   RETURN_IF_ERROR(parts_.metadata->Read(read));
   if (!ref.ok()) {
-    LOG(INFO) << "deferring to containerd: " << ref.status().message() << " ref=" << Shown(ref_label)
-              << " image=" << Shown(LabelValue(request.labels, kImageRefLabel));
+    LOG(INFO) << "deferring to containerd: " << ref.status().message() << " ref=" << ShownValue(ref_label)
+              << " image=" << ShownValue(LabelValue(request.labels, kImageRefLabel));
   }
   return wanted;
 }
@@ -180,7 +170,7 @@ absl::Status Snapshotter::CommitProvided(const Offer& offer, const LayerRecord& 
 void Snapshotter::Defer(const Offer& offer, const absl::Status& reason) {
   const std::string text = absl::StrCat(
       "deferring to containerd: ", reason.message(), " ref=", offer.layer.ref.ToString(),
-      " image=", Shown(LabelValue(offer.request.labels, kImageRefLabel)), " key=", Shown(offer.request.key));
+      " image=", ShownValue(LabelValue(offer.request.labels, kImageRefLabel)), " key=", ShownValue(offer.request.key));
   LOG_IF(INFO, IsOrdinary(reason)) << text;
   LOG_IF(WARNING, !IsOrdinary(reason)) << text;
   offer.call->Answer(Create(SnapshotKind::kActive, offer.request));

@@ -1,6 +1,5 @@
 #include "snapshotter/fill/filler.h"
 
-#include <algorithm>
 #include <chrono>
 #include <exception>
 #include <string>
@@ -9,16 +8,13 @@
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "snapshotter/fill/worker_pool.h"
 
 namespace sluice {
 namespace {
 
 // How often callers are looked at for having gone away.
 constexpr std::chrono::milliseconds kWatchInterval(50);
-
-int WorkerCount(int configured) {
-  return configured > 0 ? configured : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-}
 
 }  // namespace
 

@@ -1,8 +1,13 @@
 #include "snapshotter/fill/worker_pool.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace sluice {
+
+int WorkerCount(int configured) {
+  return configured > 0 ? configured : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
 
 WorkerPool::WorkerPool(int threads) {
   for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Work(); });

@@ -10,6 +10,9 @@
 
 namespace sluice {
 
+// What a configuration means by `configured` workers: 0 is as many as there are cores.
+int WorkerCount(int configured);
+
 // Thread-safe.
 class WorkerPool {
  public:

@@ -46,6 +46,16 @@ void ToProto(const std::vector<Mount>& mounts, google::protobuf::RepeatedPtrFiel
   }
 }
 
+std::vector<Mount> FromProto(const google::protobuf::RepeatedPtrField<containerd::types::Mount>& messages) {
+  std::vector<Mount> mounts;
+  mounts.reserve(static_cast<size_t>(messages.size()));
+  for (const containerd::types::Mount& message : messages) {
+    const auto& options = message.options();
+    mounts.push_back({message.type(), message.source(), {options.begin(), options.end()}, message.target()});
+  }
+  return mounts;
+}
+
 Labels FromProto(const google::protobuf::Map<std::string, std::string>& labels) {
   return Labels(labels.begin(), labels.end());
 }

@@ -22,17 +22,20 @@ constexpr int kMaxMessageBytes = 16 << 20;
 
 }  // namespace
 
-Server::Server(std::unique_ptr<SocketClaim> claim, SnapshotsService& service, std::unique_ptr<grpc::Server> server)
-    : claim_(std::move(claim)), service_(service), server_(std::move(server)) {}
+Server::Server(std::unique_ptr<SocketClaim> claim, SnapshotsService& snapshots, DiffService& diff,
+               std::unique_ptr<grpc::Server> server)
+    : claim_(std::move(claim)), snapshots_(snapshots), diff_(diff), server_(std::move(server)) {}
 
-absl::StatusOr<std::unique_ptr<Server>> Server::Start(std::unique_ptr<SocketClaim> claim, SnapshotsService& service) {
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(std::unique_ptr<SocketClaim> claim, SnapshotsService& snapshots,
+                                                      DiffService& diff) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;
   int bound = 0;
   builder.AddListeningPort(absl::StrCat("unix:", claim->temporary_path()), grpc::InsecureServerCredentials(), &bound);
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.SetMaxSendMessageSize(kMaxMessageBytes);
-  builder.RegisterService(&service);
+  builder.RegisterService(&snapshots);
+  builder.RegisterService(&diff);
 
   // From its first moment nobody but root may connect.
   const mode_t before = umask(0177);
@@ -45,14 +48,15 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(std::unique_ptr<SocketClai
     server->Shutdown();
     return Annotate(status, absl::StrCat("address: ", claim->path()));
   }
-  return std::unique_ptr<Server>(new Server(std::move(claim), service, std::move(server)));
+  return std::unique_ptr<Server>(new Server(std::move(claim), snapshots, diff, std::move(server)));
 }
 
 Server::~Server() { Stop(absl::ZeroDuration()); }
 
 void Server::Stop(absl::Duration limit) {
   if (server_ == nullptr) return;
-  service_.Drain();
+  snapshots_.Drain();
+  diff_.Drain();
   server_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(limit));
   server_.reset();
   claim_.reset();

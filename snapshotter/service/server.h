@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "grpcpp/server.h"
+#include "snapshotter/service/diff_service.h"
 #include "snapshotter/service/snapshots_service.h"
 #include "snapshotter/service/socket_claim.h"
 
@@ -15,8 +16,9 @@ namespace sluice {
 // One thread at a time. Serves from Start() to Stop().
 class Server {
  public:
-  // Listens for `service` (borrowed) on the claimed path; containerd finds a socket there only once it is answered.
-  static absl::StatusOr<std::unique_ptr<Server>> Start(std::unique_ptr<SocketClaim> claim, SnapshotsService& service);
+  // Listens for the services (borrowed) on the claimed path; containerd finds a socket there only once it is answered.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(std::unique_ptr<SocketClaim> claim, SnapshotsService& snapshots,
+                                                       DiffService& diff);
   ~Server();
 
   // New calls are answered Unavailable from now on; those under way have until `limit` to end, and are then cancelled.
@@ -24,10 +26,12 @@ class Server {
   void Stop(absl::Duration limit);
 
  private:
-  Server(std::unique_ptr<SocketClaim> claim, SnapshotsService& service, std::unique_ptr<grpc::Server> server);
+  Server(std::unique_ptr<SocketClaim> claim, SnapshotsService& snapshots, DiffService& diff,
+         std::unique_ptr<grpc::Server> server);
 
   std::unique_ptr<SocketClaim> claim_;
-  SnapshotsService& service_;
+  SnapshotsService& snapshots_;
+  DiffService& diff_;
   std::unique_ptr<grpc::Server> server_;
 };
 

@@ -10,6 +10,7 @@
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
 #include "gtest/gtest.h"
+#include "snapshotter/fill/applier_fixture.h"
 #include "snapshotter/labels.h"
 #include "snapshotter/snapshotter_fixture.h"
 #include "tests/testing/status_matchers.h"
@@ -26,7 +27,8 @@ class ServerTest : public ::testing::Test {
  protected:
   ServerTest() : quick_(2), walks_(1), cleanup_(1) {
     service_ = std::make_unique<SnapshotsService>(ServiceParts{&*snapshotter_, &quick_, &walks_, &cleanup_});
-    server_ = Server::Start(SocketClaim::Take(path_).value(), *service_).value();
+    diff_ = std::make_unique<DiffService>(*applier_, *service_);
+    server_ = Server::Start(SocketClaim::Take(path_).value(), *service_, *diff_).value();
     stub_ = snapshots_v1::Snapshots::NewStub(grpc::CreateChannel("unix:" + path_, grpc::InsecureChannelCredentials()));
   }
   ~ServerTest() override { server_->Stop(absl::Seconds(1)); }
@@ -81,11 +83,13 @@ class ServerTest : public ::testing::Test {
 
   testing::TempDir dir_;
   const std::string path_ = dir_.At("s.sock");
-  SnapshotterFixture snapshotter_;
+  testing::ApplierFixture applier_;
+  SnapshotterFixture& snapshotter_ = applier_.snapshotter();
   WorkerPool quick_;
   WorkerPool walks_;
   WorkerPool cleanup_;
   std::unique_ptr<SnapshotsService> service_;
+  std::unique_ptr<DiffService> diff_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<snapshots_v1::Snapshots::Stub> stub_;
   snapshots_v1::PrepareSnapshotResponse prepared_;

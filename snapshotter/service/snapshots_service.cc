@@ -7,11 +7,11 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "base/cancellation.h"
 #include "base/status_macros.h"
 #include "glog/logging.h"
 #include "snapshotter/service/mangled_key.h"
+#include "snapshotter/service/namespace_header.h"
 #include "snapshotter/service/proto_conversion.h"
 #include "snapshotter/service/status_to_grpc.h"
 #include "snapshotter/snapshot_errors.h"
@@ -21,13 +21,11 @@ namespace {
 
 // As containerd's own service does.
 constexpr size_t kListBatch = 100;
-constexpr char kNamespaceHeader[] = "containerd-namespace";
 
 // Where the client names its namespace, the key must be of the same one.
 absl::Status CheckNamespace(const grpc::CallbackServerContext& context, const std::string& key) {
-  const auto header = context.client_metadata().find(kNamespaceHeader);
-  if (header == context.client_metadata().end()) return absl::OkStatus();
-  return CheckKeyNamespace(key, absl::string_view(header->second.data(), header->second.size()));
+  const std::string header = NamespaceHeader(context);
+  return header.empty() ? absl::OkStatus() : CheckKeyNamespace(key, header);
 }
 
 template <typename Message>

@@ -47,7 +47,7 @@ absl::StatusOr<UnpackedLayer> Unpack(const std::string& blob, const LayerExpecta
   source.expected = expected;
   OverlayChain chain;
   absl::StatusOr<UnpackedLayer> layer = chain.Add(source);
-  chain.root(0).ExpectNothingOutsideTouched();
+  chain.ExpectNothingOutsideTouched();
   return layer;
 }
 

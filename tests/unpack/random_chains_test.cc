@@ -58,7 +58,7 @@ bool AddToBoth(OverlayChain& chain, std::vector<Layer>& layers, const Layer& lay
   flat->erase(".");
   view->erase(".");
   EXPECT_THAT(DiffListings(*view, *flat), IsEmpty()) << "overlay (first) and flat (second)";
-  for (size_t i = 0; i < chain.size(); ++i) chain.root(i).ExpectNothingOutsideTouched();
+  chain.ExpectNothingOutsideTouched();
   return !::testing::Test::HasFailure();
 }
 

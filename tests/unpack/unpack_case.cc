@@ -1,13 +1,8 @@
 #include "tests/unpack/unpack_case.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <utility>
@@ -17,8 +12,8 @@
 #include "gtest/gtest.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/tar_builder.h"
+#include "tests/testing/temp_dir.h"
 #include "unpack/flat_unpacker.h"
-#include "unpack/overlay_unpacker.h"
 #include "unpack/tar_export.h"
 
 namespace sluice::testing {
@@ -45,29 +40,10 @@ class StringReaderImpl : public ByteReader {
   size_t offset_ = 0;
 };
 
-void FillOutside(const std::string& path) {
-  EXPECT_EQ(::mkdir((path + "/dir").c_str(), 0755), 0);
-  std::ofstream(path + "/secret") << "secret";
-  std::ofstream(path + "/dir/inner") << "inner";
-}
-
 TreeListing ListOrFail(const std::string& path) {
   absl::StatusOr<TreeListing> listing = ListTree(path);
   EXPECT_OK(listing);
   return listing.ok() ? *std::move(listing) : TreeListing{};
-}
-
-// All that stands beside and above the root, and the place far away, as lines.
-std::vector<std::string> Surroundings(const std::string& parent) {
-  std::vector<std::string> lines;
-  for (const std::string& directory : {absl::StrCat(parent, "/outside"), OutsidePath()}) {
-    for (const auto& [path, entry] : ListOrFail(directory)) lines.push_back(FormatEntry(entry));
-  }
-  for (const auto& entry : std::filesystem::directory_iterator(parent)) lines.push_back(entry.path().string());
-  struct stat attributes {};
-  EXPECT_EQ(::stat(parent.c_str(), &attributes), 0);
-  lines.push_back(absl::StrCat("above ", attributes.st_mode, " ", attributes.st_uid, ":", attributes.st_gid));
-  return lines;
 }
 
 // Without the root, whose attributes are decided differently in the two forms.
@@ -108,7 +84,7 @@ absl::Status RefuseOverlay(const RefusalCase& refusal) {
       EXPECT_OK(last);
     }
   }
-  for (size_t i = 0; i < chain.size(); ++i) chain.root(i).ExpectNothingOutsideTouched();
+  chain.ExpectNothingOutsideTouched();
   return last;
 }
 
@@ -141,44 +117,6 @@ std::vector<LayerSource> SourcesOf(const std::vector<std::string>& tars) {
   std::vector<LayerSource> sources;
   for (const std::string& tar : tars) sources.push_back(SourceOf(tar, absl::StrCat("layer ", sources.size() + 1)));
   return sources;
-}
-
-const std::string& OutsidePath() {
-  static const auto* const outside = [] {
-    auto* dir = new TempDir;
-    FillOutside(dir->path());
-    return dir;
-  }();
-  static const struct Cleaner {
-    ~Cleaner() { delete outside; }
-  } cleaner;
-  return outside->path();
-}
-
-GuardedRoot::GuardedRoot() : parent_(TempDir::Place::kMemory), path_(parent_.MakeDirectory("root")) {
-  FillOutside(parent_.MakeDirectory("outside"));
-  fd_.Reset(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  EXPECT_TRUE(fd_.valid());
-  before_ = Surroundings(parent_.path());
-}
-
-void GuardedRoot::ExpectNothingOutsideTouched() const {
-  EXPECT_THAT(Surroundings(parent_.path()), ElementsAreArray(before_));
-}
-
-absl::StatusOr<UnpackedLayer> OverlayChain::Add(const LayerSource& source, const UnpackOptions& options) {
-  std::vector<int> parents;
-  for (auto root = roots_.rbegin(); root != roots_.rend(); ++root) parents.push_back((*root)->fd());
-  roots_.push_back(std::make_unique<GuardedRoot>());
-  OverlayUnpacker unpacker(roots_.back()->fd(), options);
-  RETURN_IF_ERROR(unpacker.Stream(source));
-  return unpacker.Finish(parents);
-}
-
-absl::StatusOr<std::unique_ptr<OverlayMount>> OverlayChain::Mount(size_t count) const {
-  std::vector<std::string> lowers;
-  for (size_t i = count; i > 0; --i) lowers.push_back(directory(i - 1));
-  return OverlayMount::Create(lowers);
 }
 
 absl::StatusOr<std::string> ExportToString(const std::vector<std::string>& tars, const UnpackOptions& options) {
@@ -228,7 +166,7 @@ void CheckUnpacks(const UnpackCase& unpack_case) {
     EXPECT_THAT(DiffListings(view, ListFlat({unpack_case.layers.begin(), prefix_end})), IsEmpty())
         << "overlay (first) and flat (second) after " << chain.size() << " layers";
   }
-  for (size_t i = 0; i < chain.size(); ++i) chain.root(i).ExpectNothingOutsideTouched();
+  chain.ExpectNothingOutsideTouched();
   EXPECT_THAT(Lines(view), ElementsAreArray(unpack_case.want));
   ASSERT_OK_AND_ASSIGN(const std::string exported, ExportToString(unpack_case.layers));
   EXPECT_THAT(Lines(ListUntarred(exported)), ElementsAreArray(unpack_case.want)) << "exported, and unpacked by GNU tar";

@@ -10,9 +10,9 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/byte_reader.h"
-#include "tests/testing/overlay_mount.h"
-#include "tests/testing/temp_dir.h"
 #include "tests/testing/tree_listing.h"
+#include "tests/unpack/guarded_root.h"
+#include "tests/unpack/overlay_chain.h"
 #include "unpack/layer.h"
 
 namespace sluice::testing {
@@ -25,42 +25,6 @@ std::unique_ptr<ByteReader> StringReader(std::string bytes, size_t piece = size_
 LayerSource SourceOf(std::string blob, std::string name, const std::string* tar = nullptr);
 // The same for several uncompressed layers, named "layer 1", "layer 2", …
 std::vector<LayerSource> SourcesOf(const std::vector<std::string>& tars);
-
-// A directory beside which things stand that no layer may touch: ../outside as seen from path(), and OutsidePath().
-class GuardedRoot {
- public:
-  GuardedRoot();
-
-  const std::string& path() const { return path_; }
-  int fd() const { return fd_.get(); }
-  // Adds a failure to the running test if anything outside changed since construction, the directory above included.
-  void ExpectNothingOutsideTouched() const;
-
- private:
-  TempDir parent_;
-  std::string path_;
-  UniqueFd fd_;
-  std::vector<std::string> before_;
-};
-
-// The absolute path of a directory that hostile layers aim at: it has "secret" (a file), "dir/inner" and is mode 0755.
-const std::string& OutsidePath();
-
-// A chain of layer directories in overlay form.
-class OverlayChain {
- public:
-  // Unpacks one more layer on top; the error is Stream()'s or Finish()'s.
-  absl::StatusOr<UnpackedLayer> Add(const LayerSource& source, const UnpackOptions& options = {});
-  // The first `count` layers, base first, as the kernel merges them.
-  absl::StatusOr<std::unique_ptr<OverlayMount>> Mount(size_t count) const;
-  // The directory of one layer as it is on disk, whiteouts and all. 0 is the base.
-  const std::string& directory(size_t layer) const { return roots_[layer]->path(); }
-  const GuardedRoot& root(size_t layer) const { return *roots_[layer]; }
-  size_t size() const { return roots_.size(); }
-
- private:
-  std::vector<std::unique_ptr<GuardedRoot>> roots_;
-};
 
 // The layers, uncompressed, as one tar.
 absl::StatusOr<std::string> ExportToString(const std::vector<std::string>& tars, const UnpackOptions& options = {});
