@@ -32,6 +32,11 @@ void WarnNotUsed(absl::string_view what, const absl::Status& reason) {
   LOG_AT_LEVEL(severity) << "not used: " << what << ": " << reason.message();
 }
 
+bool IsRefusal(const absl::Status& status) {
+  return absl::IsUnauthenticated(status) || absl::IsPermissionDenied(status);
+}
+bool IsOutage(const absl::Status& status) { return IsRefusal(status) || absl::IsUnavailable(status); }
+
 bool IsAboutContent(const absl::Status& status) { return absl::IsDataLoss(status) || absl::IsInvalidArgument(status); }
 
 std::string NameOf(const Endpoint& endpoint) { return absl::StrCat(endpoint.host, "/", endpoint.repository); }
@@ -171,7 +176,8 @@ class LayerSources::Search {
       } else {
         offer.open = [fetch] { return fetch(0); };
       }
-      offer.reject = [endpoints, blob](const absl::Status& reason) {
+      offer.reject = [sources = &sources_, endpoints, blob](const absl::Status& reason) {
+        if (!sources->IsNews(endpoints, reason)) return;
         WarnNotUsed(absl::StrCat("blob ", blob.digest.ToString(), " of ", NamesOf(endpoints)), reason);
       };
       found_.offers.push_back(std::move(offer));
@@ -260,10 +266,29 @@ absl::Status LayerSources::OutageOf(const std::string& host) {
 }
 
 void LayerSources::NoteOutage(const std::string& host, const absl::Status& reason) {
-  const bool refused = absl::IsUnauthenticated(reason) || absl::IsPermissionDenied(reason);
-  if (!refused && !absl::IsUnavailable(reason)) return;
+  if (!IsOutage(reason)) return;
+  const absl::Time now = absl::Now();
   MutexLock lock(mutex_);
-  outages_[host] = {.until = absl::Now() + (refused ? kRefusal : kOutage), .reason = reason};
+  Outage& outage = outages_[host];
+  // The same trouble still, for an image whose layers take long.
+  const bool warned = outage.warned && now < outage.until + kOutage;
+  outage = {.until = now + (IsRefusal(reason) ? kRefusal : kOutage), .reason = reason, .warned = warned};
+}
+
+bool LayerSources::IsNews(absl::Span<const Endpoint> endpoints, const absl::Status& reason) {
+  if (!IsOutage(reason)) return true;
+  const absl::Time now = absl::Now();
+  bool is_known = false;
+  bool is_news = false;
+  MutexLock lock(mutex_);
+  for (const Endpoint& endpoint : endpoints) {
+    const auto outage = outages_.find(endpoint.host);
+    if (outage == outages_.end() || outage->second.until + kOutage < now) continue;
+    is_known = true;
+    is_news = is_news || !outage->second.warned;
+    outage->second.warned = true;
+  }
+  return is_news || !is_known;
 }
 
 }  // namespace sluice

@@ -81,10 +81,11 @@ class LayerSources {
 
  private:
   // A registry that did not answer, or did not let us in, is not asked again for a while: the layers of one image would
-  // each wait for it.
+  // each wait for it. Nor do they each warn of it.
   struct Outage {
     absl::Time until;
     absl::Status reason;
+    bool warned = false;
   };
   class Search;
 
@@ -94,6 +95,8 @@ class LayerSources {
                                                            int64_t offset, const Cancellation* cancellation);
   absl::Status OutageOf(const std::string& host);
   void NoteOutage(const std::string& host, const absl::Status& reason);
+  // Whether `reason` for not using `endpoints` deserves a warning: all but an outage that had one.
+  bool IsNews(absl::Span<const Endpoint> endpoints, const absl::Status& reason);
 
   const Options options_;
   LocalBlobs local_;

@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "snapshotter/fill/filler_fixture.h"
 #include "tests/testing/oci_layout_builder.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
@@ -22,7 +23,9 @@ namespace {
 using absl::StatusCode;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using testing::LogCapture;
 using testing::OciLayoutBuilder;
+using ::testing::SizeIs;
 using testing::StatusIs;
 using testing::TempDir;
 using testing::TextReader;
@@ -238,6 +241,27 @@ TEST_F(LayerSourcesTest, RegistryThatIsDownIsAskedOnce) {
     EXPECT_THAT(Find().offers[0].open().status(), StatusIs(failure.code(), "not asked again so soon: "));
     EXPECT_EQ(requests_.size(), 1u);
   }
+}
+
+TEST_F(LayerSourcesTest, OutageIsOneWarning) {
+  LogCapture log;
+  From({kLocal});
+  failures_[kLocal.host] = absl::UnauthenticatedError("it wants credentials");
+  for (int layer = 0; layer < 3; ++layer) {
+    const LayerSources::Offers found = Find();
+    found.offers[0].reject(found.offers[0].open().status());
+  }
+  EXPECT_THAT(log.Containing("it wants credentials"), SizeIs(1));
+  // What is wrong with a blob is each time another matter.
+  Find().offers[0].reject(absl::DataLossError("its digest is another"));
+  Find().offers[0].reject(absl::DataLossError("its digest is another"));
+  EXPECT_THAT(log.Containing("its digest is another"), SizeIs(2));
+  // Another registry's outage is news.
+  From({kOtherLocal});
+  failures_[kOtherLocal.host] = absl::UnavailableError("connection refused");
+  const LayerSources::Offers found = Find();
+  found.offers[0].reject(found.offers[0].open().status());
+  EXPECT_THAT(log.Containing("connection refused"), SizeIs(1));
 }
 
 TEST_F(LayerSourcesTest, StrangeAnswerIsNoReasonToGiveUp) {

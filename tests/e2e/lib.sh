@@ -333,10 +333,16 @@ expect_equal() {
 
 # --- the end ---
 
+# The kernel lets go of a group a moment after its last process.
 remove_control_group() {
-  local group
-  for group in "/sys/fs/cgroup/$CONTAINERD_NAMESPACE" /sys/fs/cgroup/*/"$CONTAINERD_NAMESPACE"; do
-    [ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || true
+  local group left
+  for _ in {1..30}; do
+    left=''
+    for group in "/sys/fs/cgroup/$CONTAINERD_NAMESPACE" /sys/fs/cgroup/*/"$CONTAINERD_NAMESPACE"; do
+      [ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} + 2>/dev/null || left=1
+    done
+    [ -n "$left" ] || return 0
+    sleep 0.1
   done
 }
 
