@@ -24,12 +24,8 @@ std::string Place(absl::string_view store, absl::string_view kind) {
   return absl::StrCat("store=", store, " kind=", kind);
 }
 
-// On the status of a registry that was not asked again: of that there has been a WARNING.
-constexpr char kKnownOutage[] = "sluice/known-outage";
-
 void WarnNotUsed(absl::string_view what, const absl::Status& reason) {
-  const auto severity = reason.GetPayload(kKnownOutage).has_value() ? google::GLOG_INFO : google::GLOG_WARNING;
-  LOG_AT_LEVEL(severity) << "not used: " << what << ": " << reason.message();
+  LOG(WARNING) << "not used: " << what << ": " << reason.message();
 }
 
 bool IsRefusal(const absl::Status& status) {
@@ -260,9 +256,7 @@ absl::Status LayerSources::OutageOf(const std::string& host) {
   MutexLock lock(mutex_);
   const auto outage = outages_.find(host);
   if (outage == outages_.end() || outage->second.until < absl::Now()) return absl::OkStatus();
-  absl::Status status = Annotate(outage->second.reason, "not asked again so soon");
-  status.SetPayload(kKnownOutage, absl::Cord());
-  return status;
+  return Annotate(outage->second.reason, "not asked again so soon");
 }
 
 void LayerSources::NoteOutage(const std::string& host, const absl::Status& reason) {
