@@ -134,7 +134,7 @@ absl::Status Daemon::Parts::Serve(const DaemonOptions& options) {
   service =
       std::make_unique<SnapshotsService>(ServiceParts{snapshotter.get(), quick.get(), walks.get(), cleanup.get()});
   active_snapshots = std::make_unique<ActiveSnapshots>(*tree, *metadata);
-  applier = std::make_unique<Applier>(*active_snapshots, *content_store, *quick,
+  applier = std::make_unique<Applier>(*active_snapshots, *layers, *content_store, *quick,
                                       Applier::Options{.workers = static_cast<int>(options.config.unpack.workers),
                                                        .always_sync = options.config.unpack.sync_on_commit});
   diff_service = std::make_unique<DiffService>(*applier, *service);

@@ -24,6 +24,14 @@ absl::Status NotOursError() {
   return absl::UnimplementedError("apply: the mounts are not those of an active snapshot of this daemon");
 }
 
+absl::Status NoLongerActiveError(const std::string& key) {
+  return absl::FailedPreconditionError(absl::StrCat("apply: snapshot ", key, ": was committed or removed meanwhile"));
+}
+
+absl::Status NotEmptyError(const std::string& key) {
+  return absl::FailedPreconditionError(absl::StrCat("apply: snapshot ", key, ": is not empty"));
+}
+
 }  // namespace
 
 ActiveSnapshots::ActiveSnapshots(SnapshotTree& tree, MetadataStore& metadata)
@@ -48,18 +56,27 @@ absl::StatusOr<ActiveSnapshot> ActiveSnapshots::Find(const std::vector<Mount>& m
   if (!directory_id.has_value()) return NotOursError();
   ActiveSnapshot found;
   found.directory_id = *directory_id;
+  MountPlan plan = {.kind = SnapshotKind::kActive, .directory = directory_id, .parents = {}};
   RETURN_IF_ERROR(metadata_.Read([&](const MetadataReader& reader) -> absl::Status {
-    ASSIGN_OR_RETURN(const std::optional<SnapshotRow> row, reader.ActiveSnapshot(*directory_id));
+    ASSIGN_OR_RETURN(const std::optional<SnapshotRow> row, reader.ActiveWithDirectory(*directory_id));
     if (!row.has_value()) return NotOursError();
     found.key = row->key;
+    ASSIGN_OR_RETURN(plan.parents, reader.DirectoriesBelow(*row));
+    if (row->adopted_id.has_value()) {
+      ASSIGN_OR_RETURN(found.adopted, reader.Layer(*row->adopted_id));
+    }
     if (!row->parent_id.has_value()) return absl::OkStatus();
     ASSIGN_OR_RETURN(const std::vector<int64_t> directories, reader.ChainDirectories(*row->parent_id));
     found.below = WithoutRepetitions(directories);
+    found.has_parent = true;
+    ASSIGN_OR_RETURN(const std::optional<SnapshotRow> parent, reader.Snapshot(row->snapshotter, row->parent_key));
+    if (parent.has_value()) found.parent_chain_id = parent->chain_id;
     return absl::OkStatus();
   }));
-  const MountPlan plan = {.kind = SnapshotKind::kActive, .directory = found.directory_id, .parents = found.below};
-  if (mounts != MountsOf(tree_.layout(), plan, index_off_)) return NotOursError();
-  return found;
+  if (mounts == MountsOf(tree_.layout(), plan, index_off_)) return found;
+  plan.parents = found.below;
+  if (mounts == MountsOf(tree_.layout(), plan, index_off_)) return found;
+  return NotOursError();
 }
 
 absl::StatusOr<bool> ActiveSnapshots::IsEmpty(const ActiveSnapshot& snapshot) const {
@@ -86,14 +103,30 @@ absl::Status ActiveSnapshots::Fill(const ActiveSnapshot& snapshot, StagedDirecto
   RETURN_IF_ERROR(TakeOverAttributes(snapshot, staged));
   // In a transaction, so that no Commit or Remove comes between look and rename.
   return metadata_.Write([&](MetadataWriter& writer) -> absl::Status {
-    ASSIGN_OR_RETURN(const std::optional<SnapshotRow> row, writer.ActiveSnapshot(snapshot.directory_id));
-    if (!row.has_value()) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("apply: snapshot ", snapshot.key, ": was committed or removed meanwhile"));
-    }
+    ASSIGN_OR_RETURN(const std::optional<SnapshotRow> row, writer.ActiveWithDirectory(snapshot.directory_id));
+    if (!row.has_value()) return NoLongerActiveError(snapshot.key);
+    if (row->adopted_id.has_value()) return NotEmptyError(snapshot.key);
     return Annotate(tree_.ReplaceEmptyFs(std::move(staged), snapshot.directory_id),
                     absl::StrCat("apply: snapshot ", snapshot.key));
   });
+}
+
+absl::StatusOr<bool> ActiveSnapshots::Adopt(const ActiveSnapshot& snapshot, const LayerRecord& layer,
+                                            const std::optional<Digest>& chain_id) {
+  bool claimed = false;
+  RETURN_IF_ERROR(metadata_.Write([&](MetadataWriter& writer) -> absl::Status {
+    ASSIGN_OR_RETURN(std::optional<SnapshotRow> row, writer.ActiveWithDirectory(snapshot.directory_id));
+    if (!row.has_value()) return NoLongerActiveError(snapshot.key);
+    ASSIGN_OR_RETURN(const bool empty, IsEmpty(snapshot));
+    if (!empty || row->adopted_id.has_value()) return NotEmptyError(snapshot.key);
+    ASSIGN_OR_RETURN(const std::optional<LayerRecord> present, writer.Layer(layer.id));
+    if (!present.has_value()) return absl::OkStatus();
+    claimed = true;
+    row->adopted_id = layer.id;
+    row->chain_id = chain_id;
+    return writer.SetContent(*row);
+  }));
+  return claimed;
 }
 
 // A layer says nothing of the root: that of a snapshot is as its parents' (see Snapshotter::Place).

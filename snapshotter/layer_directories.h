@@ -20,6 +20,7 @@ struct LayerFacts {
   std::optional<Digest> chain_id;
   Digest blob_digest;
   int64_t blob_bytes = 0;
+  std::optional<int64_t> tar_bytes;  // the uncompressed stream; unset: filled before it was noted
   int64_t usage_bytes = 0;
   int64_t usage_inodes = 0;
 };

@@ -53,6 +53,16 @@ absl::StatusOr<std::optional<LayerRecord>> LayerStore::Find(const Digest& diff_i
   return found;
 }
 
+absl::StatusOr<std::vector<LayerRecord>> LayerStore::FindByBlob(const Digest& blob_digest) {
+  std::vector<LayerRecord> found;
+  RETURN_IF_ERROR(metadata_.Read([&](const MetadataReader& reader) -> absl::Status {
+    ASSIGN_OR_RETURN(found, reader.LayersOfBlob(blob_digest));
+    return absl::OkStatus();
+  }));
+  std::erase_if(found, [this](const LayerRecord& layer) { return !tree_.Exists(layer.id); });
+  return found;
+}
+
 absl::StatusOr<std::unique_ptr<StagedLayer>> LayerStore::Stage() {
   ASSIGN_OR_RETURN(StagedDirectory staged, tree_.Stage(/*work=*/false));
   return std::unique_ptr<StagedLayer>(std::make_unique<StagedLayerDirectory>(std::move(staged)));

@@ -6,6 +6,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -35,6 +36,8 @@ class LayerStore : public LayerDirectories {
                                                           LayerStoreOptions options);
 
   absl::StatusOr<std::optional<LayerRecord>> Find(const Digest& diff_id, const Digest& chain_id) override;
+  // The layers that were filled from this blob.
+  absl::StatusOr<std::vector<LayerRecord>> FindByBlob(const Digest& blob_digest);
   absl::StatusOr<std::unique_ptr<StagedLayer>> Stage() override;
   absl::StatusOr<LayerRecord> Publish(std::unique_ptr<StagedLayer> staged, const LayerFacts& facts) override;
   absl::StatusOr<UniqueFd> Open(int64_t id) override;

@@ -1,5 +1,6 @@
 #include "snapshotter/recovery.h"
 
+#include <optional>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
@@ -14,11 +15,14 @@ absl::Status ReportMissing(const std::vector<SnapshotRow>& snapshots, const std:
                            const SnapshotTree& tree, MetadataStore& metadata, RecoveryReport& report) {
   absl::flat_hash_set<int64_t> claimed;
   for (const SnapshotRow& row : snapshots) {
-    claimed.insert(*row.directory_id);
-    if (tree.Exists(*row.directory_id)) continue;
-    ++report.missing_directories;
-    LOG(ERROR) << "start: snapshot " << row.key << " of " << row.snapshotter << ": its directory "
-               << tree.layout().SnapshotPath(*row.directory_id) << " is missing";
+    for (const std::optional<int64_t>& directory : {row.directory_id, row.adopted_id}) {
+      if (!directory.has_value()) continue;
+      claimed.insert(*directory);
+      if (tree.Exists(*directory)) continue;
+      ++report.missing_directories;
+      LOG(ERROR) << "start: snapshot " << row.key << " of " << row.snapshotter << ": its directory "
+                 << tree.layout().SnapshotPath(*directory) << " is missing";
+    }
   }
   for (const LayerRecord& layer : layers) {
     if (claimed.contains(layer.id) || tree.Exists(layer.id)) continue;

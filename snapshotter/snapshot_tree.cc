@@ -6,13 +6,18 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "base/errno_status.h"
 #include "base/remove_tree.h"
 #include "base/status_macros.h"
@@ -83,6 +88,20 @@ absl::StatusOr<std::vector<std::string>> NamesIn(int directory_fd, size_t most =
   closedir(stream);
   if (error != 0) return ErrnoStatus(error, "readdir", ".");
   return names;
+}
+
+// Extended attributes that somebody has set: not overlayfs for its own use, nor a security module by itself.
+absl::StatusOr<bool> HasAttributesOfItsOwn(int fd) {
+  const ssize_t size = flistxattr(fd, nullptr, 0);
+  std::string names(static_cast<size_t>(std::max<ssize_t>(size, 0)), '\0');
+  const ssize_t length = size > 0 ? flistxattr(fd, names.data(), names.size()) : size;
+  if (length < 0 && errno == ENOTSUP) return false;
+  if (length < 0) return ErrnoStatus(errno, "flistxattr", kFsName);
+  names.resize(static_cast<size_t>(length));
+  for (const absl::string_view name : absl::StrSplit(names, '\0', absl::SkipEmpty())) {
+    if (!absl::StartsWith(name, "trusted.overlay.") && name != "security.selinux") return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -183,6 +202,22 @@ absl::StatusOr<bool> SnapshotTree::IsEmpty(int64_t directory_id) const {
   ASSIGN_OR_RETURN(const UniqueFd fs, OpenFs(directory_id));
   ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(fs.get(), /*most=*/1));
   return names.empty();
+}
+
+absl::StatusOr<bool> SnapshotTree::AddsNothing(int64_t upper_id, int64_t lower_id) const {
+  ASSIGN_OR_RETURN(const bool empty, IsEmpty(upper_id));
+  if (!empty) return false;
+  ASSIGN_OR_RETURN(const UniqueFd lower_fs, OpenFs(lower_id));
+  ASSIGN_OR_RETURN(const UniqueFd upper_path, OpenFs(upper_id));
+  ASSIGN_OR_RETURN(const UniqueFd upper_fs, OpenDirectory(upper_path.get(), "."));
+  struct stat upper;
+  struct stat lower;
+  if (fstat(upper_fs.get(), &upper) != 0 || fstat(lower_fs.get(), &lower) != 0) {
+    return ErrnoStatus(errno, "fstat", kFsName);
+  }
+  if (upper.st_mode != lower.st_mode || upper.st_uid != lower.st_uid || upper.st_gid != lower.st_gid) return false;
+  ASSIGN_OR_RETURN(const bool attributes, HasAttributesOfItsOwn(upper_fs.get()));
+  return !attributes;
 }
 
 absl::Status SnapshotTree::MoveToTrash(int parent_fd, const std::string& name) {

@@ -73,6 +73,8 @@ class SnapshotTree {
   bool Exists(int64_t directory_id) const;
   // Whether nothing is in its fs/; NotFound.
   absl::StatusOr<bool> IsEmpty(int64_t directory_id) const;
+  // Whether fs/ of `upper_id`, mounted over that of `lower_id`, changes nothing: it is empty, and as a directory alike.
+  absl::StatusOr<bool> AddsNothing(int64_t upper_id, int64_t lower_id) const;
 
   // Renames snapshots/<id> into the trash. A missing directory is success.
   absl::Status Discard(int64_t directory_id);

@@ -59,7 +59,7 @@ Snapshotter::Snapshotter(const SnapshotterParts& parts) : parts_(parts), index_o
   // What an earlier life has committed and not counted.
   const absl::Status status = parts_.metadata->Read([this](const MetadataReader& reader) -> absl::Status {
     ASSIGN_OR_RETURN(const std::vector<SnapshotRow> uncounted, reader.Uncounted());
-    for (const SnapshotRow& row : uncounted) CountLater(row.id, row.directory_id.value_or(0));
+    for (const SnapshotRow& row : uncounted) CountLater(row);
     return absl::OkStatus();
   });
   if (!status.ok()) LOG(WARNING) << "start: usage: " << status.message();
@@ -157,8 +157,7 @@ absl::StatusOr<std::vector<Mount>> Snapshotter::Mounts(const std::string& snapsh
     if (row.kind == SnapshotKind::kCommitted) return CommittedHasNoMountsError(key);
     plan.kind = row.kind;
     plan.directory = row.directory_id;
-    if (!row.parent_id.has_value()) return absl::OkStatus();
-    ASSIGN_OR_RETURN(plan.parents, reader.ChainDirectories(*row.parent_id));
+    ASSIGN_OR_RETURN(plan.parents, reader.DirectoriesBelow(row));
     return absl::OkStatus();
   }));
   RETURN_IF_ERROR(CheckDirectories("mounts", key, plan));
@@ -169,39 +168,71 @@ absl::Status Snapshotter::Commit(const std::string& snapshotter, const std::stri
                                  const Labels& labels) {
   if (name.empty()) return EmptyKeyError("commit");
   SnapshotRow row;
+  std::vector<int64_t> unused;
   const auto write = [&](MetadataWriter& writer) -> absl::Status {
     ASSIGN_OR_RETURN(row, Require(writer, "commit", snapshotter, key));
     ASSIGN_OR_RETURN(const std::optional<SnapshotRow> taken, writer.Snapshot(snapshotter, name));
     if (taken.has_value()) return NameTakenError(name);
     if (row.kind != SnapshotKind::kActive) return CommitOfNonActiveError(key);
-    RETURN_IF_ERROR(
-        CheckDirectories("commit", key, MountPlan{.kind = row.kind, .directory = row.directory_id, .parents = {}}));
+    MountPlan plan = {.kind = row.kind, .directory = row.directory_id, .parents = {}};
+    if (row.adopted_id.has_value()) plan.parents.push_back(*row.adopted_id);
+    RETURN_IF_ERROR(CheckDirectories("commit", key, plan));
+    if (row.adopted_id.has_value()) {
+      const int64_t own = row.directory_id.value_or(0);
+      RETURN_IF_ERROR(SettleAdopted(writer, row));
+      if (row.directory_id != own) unused.push_back(own);
+    }
     return writer.CommitSnapshot(row.id, name, labels, parts_.now());
   };
   RETURN_IF_ERROR(parts_.metadata->Write(write));
-  CountLater(row.id, row.directory_id.value_or(0));
+  DiscardUnused(unused);
+  if (!row.usage.has_value()) CountLater(row);
   return absl::OkStatus();
 }
 
+// Where nothing was written, the layer is all that there is, and its directory becomes the snapshot's. Where something
+// was, that lies over the layer, and nobody has proven what the two are together.
+absl::Status Snapshotter::SettleAdopted(MetadataWriter& writer, SnapshotRow& row) {
+  ASSIGN_OR_RETURN(const bool untouched, parts_.tree->AddsNothing(row.directory_id.value_or(0), *row.adopted_id));
+  if (!untouched) {
+    row.chain_id.reset();
+    return writer.SetContent(row);
+  }
+  ASSIGN_OR_RETURN(const std::optional<LayerRecord> layer, writer.Layer(*row.adopted_id));
+  if (layer.has_value()) {
+    row.usage = Usage{layer->facts.usage_bytes, layer->facts.usage_inodes};
+    RETURN_IF_ERROR(writer.SetUsage(row.id, *row.usage));
+  }
+  row.directory_id = std::exchange(row.adopted_id, std::nullopt);
+  return writer.SetContent(row);
+}
+
+// Their rows are gone, so the answer is OK; what can't be moved now has no row at the next start.
+void Snapshotter::DiscardUnused(const std::vector<int64_t>& directories) {
+  for (const int64_t directory : directories) {
+    if (const absl::Status status = parts_.tree->Discard(directory); !status.ok()) LOG(ERROR) << status.message();
+  }
+}
+
 absl::Status Snapshotter::Remove(const std::string& snapshotter, const std::string& key) {
-  std::optional<int64_t> unused;
+  std::vector<int64_t> unused;
   const auto write = [&](MetadataWriter& writer) -> absl::Status {
     ASSIGN_OR_RETURN(const SnapshotRow row, Require(writer, "remove", snapshotter, key));
     ASSIGN_OR_RETURN(const bool has_children, writer.HasChildren(row.id));
     if (has_children) return RemoveWithChildrenError(key);
     RETURN_IF_ERROR(writer.DeleteSnapshot(row.id));
-    if (!row.directory_id.has_value()) return absl::OkStatus();
-    ASSIGN_OR_RETURN(const int64_t claims, writer.Claims(*row.directory_id));
-    if (claims > 0) return absl::OkStatus();
-    unused = row.directory_id;
-    // Of no effect for a directory that is no layer's.
-    return writer.DeleteLayer(*row.directory_id);
+    for (const std::optional<int64_t>& directory : {row.directory_id, row.adopted_id}) {
+      if (!directory.has_value()) continue;
+      ASSIGN_OR_RETURN(const int64_t claims, writer.Claims(*directory));
+      if (claims > 0) continue;
+      unused.push_back(*directory);
+      // Of no effect for a directory that is no layer's.
+      RETURN_IF_ERROR(writer.DeleteLayer(*directory));
+    }
+    return absl::OkStatus();
   };
   RETURN_IF_ERROR(parts_.metadata->Write(write));
-  // The row is gone, so the answer is OK; what can't be moved now has no row at the next start.
-  if (unused.has_value()) {
-    if (const absl::Status status = parts_.tree->Discard(*unused); !status.ok()) LOG(ERROR) << status.message();
-  }
+  DiscardUnused(unused);
   return absl::OkStatus();
 }
 
@@ -256,27 +287,35 @@ absl::StatusOr<Usage> Snapshotter::GetUsage(const std::string& snapshotter, cons
   }));
   if (row.usage.has_value()) return *row.usage;
   if (row.kind == SnapshotKind::kView || !row.directory_id.has_value()) return Usage{};
-  return Count(row.id, *row.directory_id, row.kind == SnapshotKind::kCommitted, &cancellation);
+  return Count(row, row.kind == SnapshotKind::kCommitted, &cancellation);
 }
 
-absl::StatusOr<Usage> Snapshotter::Count(int64_t snapshot_id, int64_t directory_id, bool store,
-                                         const Cancellation* cancellation) {
-  ASSIGN_OR_RETURN(const UniqueFd fs, parts_.tree->OpenFs(directory_id));
-  ASSIGN_OR_RETURN(const Usage usage, DiskUsage(fs.get(), cancellation));
+absl::StatusOr<Usage> Snapshotter::Count(const SnapshotRow& row, bool store, const Cancellation* cancellation) {
+  ASSIGN_OR_RETURN(const UniqueFd fs, parts_.tree->OpenFs(row.directory_id.value_or(0)));
+  ASSIGN_OR_RETURN(Usage usage, DiskUsage(fs.get(), cancellation));
+  if (row.adopted_id.has_value()) {
+    RETURN_IF_ERROR(parts_.metadata->Read([&](const MetadataReader& reader) -> absl::Status {
+      ASSIGN_OR_RETURN(const std::optional<LayerRecord> layer, reader.Layer(*row.adopted_id));
+      if (!layer.has_value()) return absl::OkStatus();
+      usage.bytes += layer->facts.usage_bytes;
+      usage.inodes += layer->facts.usage_inodes;
+      return absl::OkStatus();
+    }));
+  }
   if (store) {
-    RETURN_IF_ERROR(
-        parts_.metadata->Write([&](MetadataWriter& writer) { return writer.SetUsage(snapshot_id, usage); }));
+    RETURN_IF_ERROR(parts_.metadata->Write([&](MetadataWriter& writer) { return writer.SetUsage(row.id, usage); }));
   }
   return usage;
 }
 
-void Snapshotter::CountLater(int64_t snapshot_id, int64_t directory_id) {
-  parts_.walks->Submit([this, snapshot_id, directory_id] {
+void Snapshotter::CountLater(const SnapshotRow& row) {
+  parts_.walks->Submit([this, row] {
     if (stopping_.cancelled()) return;
-    const absl::StatusOr<Usage> usage = Count(snapshot_id, directory_id, /*store=*/true, &stopping_);
+    const absl::StatusOr<Usage> usage = Count(row, /*store=*/true, &stopping_);
     // NotFound: removed meanwhile, or missing and reported.
     if (!usage.ok() && !absl::IsNotFound(usage.status()) && !absl::IsCancelled(usage.status())) {
-      LOG(WARNING) << "usage: " << parts_.tree->layout().FsPath(directory_id) << ": " << usage.status().message();
+      LOG(WARNING) << "usage: " << parts_.tree->layout().FsPath(row.directory_id.value_or(0)) << ": "
+                   << usage.status().message();
     }
   });
 }

@@ -114,8 +114,10 @@ class Snapshotter {
   absl::StatusOr<SnapshotRow> NewRow(const MetadataReader& reader, SnapshotKind kind, const PrepareRequest& request);
   absl::Status Place(SnapshotRow& row, const std::vector<int64_t>& parents);
   absl::Status CheckDirectories(absl::string_view operation, const std::string& key, const MountPlan& plan) const;
-  void CountLater(int64_t snapshot_id, int64_t directory_id);
-  absl::StatusOr<Usage> Count(int64_t snapshot_id, int64_t directory_id, bool store, const Cancellation* cancellation);
+  absl::Status SettleAdopted(MetadataWriter& writer, SnapshotRow& row);
+  void DiscardUnused(const std::vector<int64_t>& directories);
+  void CountLater(const SnapshotRow& row);
+  absl::StatusOr<Usage> Count(const SnapshotRow& row, bool store, const Cancellation* cancellation);
 
   const SnapshotterParts parts_;
   const bool index_off_;

@@ -171,6 +171,7 @@ class SnapshotterFixture {
     facts.diff_id = Digest::Of(content);
     facts.blob_digest = Digest::Of(content + ".gz");
     facts.blob_bytes = 10;
+    facts.tar_bytes = 20;
     facts.usage_bytes = 8192;
     facts.usage_inodes = 3;
     return layers_->Publish(*std::move(staged), facts);

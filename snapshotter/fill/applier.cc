@@ -20,6 +20,7 @@
 #include "base/unique_fd.h"
 #include "glog/logging.h"
 #include "registry/descriptor.h"
+#include "registry/image_config.h"
 #include "snapshotter/labels.h"
 #include "snapshotter/snapshot_errors.h"
 #include "unpack/overlay_unpacker.h"
@@ -61,6 +62,20 @@ void LogApplied(absl::string_view how, const Digest& digest, int64_t bytes, absl
                                   seconds, static_cast<double>(bytes) / 1e6 / std::max(seconds, 1e-6));
 }
 
+// Not what is left to others, nor what nobody waits for.
+bool IsFailure(const absl::Status& status) {
+  return !status.ok() && !absl::IsUnimplemented(status) && !absl::IsCancelled(status);
+}
+
+AppliedLayer AppliedOf(const LayerRecord& layer) { return {layer.facts.diff_id, layer.facts.tar_bytes.value_or(0)}; }
+
+// The chainID of a layer in this snapshot, if that of its parent is proven.
+std::optional<Digest> ChainOver(const ActiveSnapshot& snapshot, const Digest& diff_id) {
+  if (!snapshot.has_parent) return diff_id;
+  if (!snapshot.parent_chain_id.has_value()) return std::nullopt;
+  return ChainId(*snapshot.parent_chain_id, diff_id);
+}
+
 }  // namespace
 
 struct Applier::Call {
@@ -71,8 +86,10 @@ struct Applier::Call {
   ActiveSnapshot snapshot;
 };
 
-Applier::Applier(ActiveSnapshots& snapshots, ContentStore& content, WorkerPool& quick, const Options& options)
+Applier::Applier(ActiveSnapshots& snapshots, LayerStore& layers, ContentStore& content, WorkerPool& quick,
+                 const Options& options)
     : snapshots_(snapshots),
+      layers_(layers),
       content_(content),
       quick_(quick),
       options_(options),
@@ -136,7 +153,7 @@ void Applier::Begin(const std::shared_ptr<Call>& call) {
 void Applier::Run(const std::shared_ptr<Call>& call) {
   absl::StatusOr<AppliedLayer> result;
   try {
-    result = Fill(*call);
+    result = GiveLayer(*call);
   } catch (const std::exception& e) {
     result = absl::InternalError(absl::StrCat("apply: layer ", call->digest.Short(), ": ", e.what()));
   }
@@ -149,27 +166,56 @@ void Applier::End(const std::shared_ptr<Call>& call, absl::StatusOr<AppliedLayer
     calls_.erase(call);
     if (shut_down_ && absl::IsCancelled(result.status())) result = ShuttingDownError();
   }
+  if (IsFailure(result.status())) LOG(WARNING) << "not applied: " << result.status().message();
   call->done(std::move(result));
+}
+
+absl::StatusOr<AppliedLayer> Applier::GiveLayer(const Call& call) {
+  RETURN_IF_ERROR(call.cancellation->Check());
+  ASSIGN_OR_RETURN(const bool empty, snapshots_.IsEmpty(call.snapshot));
+  if (call.snapshot.adopted.has_value() && empty && call.snapshot.adopted->facts.blob_digest == call.digest) {
+    return AppliedOf(*call.snapshot.adopted);  // the caller had no answer, and asks again
+  }
+  // containerd would unpack over what is there. A differ that works on a mount does that; we never need it.
+  if (!empty || call.snapshot.adopted.has_value()) {
+    return absl::UnimplementedError(absl::StrCat("apply: snapshot ", call.snapshot.key, ": is not empty"));
+  }
+  ASSIGN_OR_RETURN(const std::optional<AppliedLayer> adopted, Adopt(call));
+  return adopted.has_value() ? *adopted : Fill(call);
+}
+
+// A blob that a fill has read and hashed always gives the same diffID: it need not be read again. What a fill made of
+// it is right here if it is self-contained, or was made for this very chain.
+absl::StatusOr<std::optional<AppliedLayer>> Applier::Adopt(const Call& call) {
+  const absl::Time start = absl::Now();
+  ASSIGN_OR_RETURN(const std::vector<LayerRecord> layers, layers_.FindByBlob(call.digest));
+  for (const LayerRecord& layer : layers) {
+    const LayerFacts& facts = layer.facts;
+    if (!facts.tar_bytes.has_value()) continue;
+    if (call.request.size > 0 && call.request.size != facts.blob_bytes) continue;  // reading it will tell
+    const std::optional<Digest> chain_id = ChainOver(call.snapshot, facts.diff_id);
+    if (facts.chain_id.has_value() && facts.chain_id != chain_id) continue;
+    if (MustSync(call)) RETURN_IF_ERROR(layers_.SyncPublished());
+    ASSIGN_OR_RETURN(const bool adopted, snapshots_.Adopt(call.snapshot, layer, chain_id));
+    if (!adopted) continue;
+    LogApplied("adopted", facts.blob_digest, facts.blob_bytes, absl::Now() - start);
+    return AppliedOf(layer);
+  }
+  return std::nullopt;
 }
 
 absl::StatusOr<AppliedLayer> Applier::Fill(const Call& call) {
   const absl::Time start = absl::Now();
-  RETURN_IF_ERROR(call.cancellation->Check());
-  ASSIGN_OR_RETURN(const bool empty, snapshots_.IsEmpty(call.snapshot));
-  // containerd would unpack over what is there. A differ that works on a mount does that; we never need it.
-  if (!empty) {
-    return absl::UnimplementedError(absl::StrCat("apply: snapshot ", call.snapshot.key, ": is not empty"));
-  }
   ASSIGN_OR_RETURN(StagedDirectory staged, snapshots_.Stage());
   ASSIGN_OR_RETURN(const UnpackedLayer layer, Unpack(call, staged.fs_fd()));
-  if ((call.request.sync_fs || options_.always_sync) && syncfs(staged.fs_fd()) != 0) {
-    return ErrnoStatus(errno, "syncfs", call.snapshot.key);
-  }
+  if (MustSync(call) && syncfs(staged.fs_fd()) != 0) return ErrnoStatus(errno, "syncfs", call.snapshot.key);
   RETURN_IF_ERROR(call.cancellation->Check());
   RETURN_IF_ERROR(snapshots_.Fill(call.snapshot, std::move(staged)));
   LogApplied("applied", layer.blob_digest, layer.blob_bytes, absl::Now() - start);
   return AppliedLayer{layer.diff_id, layer.tar_bytes};
 }
+
+bool Applier::MustSync(const Call& call) const { return call.request.sync_fs || options_.always_sync; }
 
 absl::StatusOr<UnpackedLayer> Applier::Unpack(const Call& call, int directory_fd) {
   UnpackOptions options;

@@ -1,10 +1,12 @@
 // containerd's differ, as far as it applies layers (containerd core/diff/diff.go, Applier): a blob of its content store
-// is unpacked into an active snapshot of ours, by the same code and in the same form as the fills.
+// is unpacked into an active snapshot of ours, by the same code and in the same form as the fills; or, if it has been
+// filled before, the snapshot is given the layer directory.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +19,7 @@
 #include "snapshotter/active_snapshots.h"
 #include "snapshotter/fill/content_store.h"
 #include "snapshotter/fill/worker_pool.h"
+#include "snapshotter/layer_store.h"
 #include "snapshotter/snapshot.h"
 #include "unpack/layer.h"
 
@@ -50,7 +53,8 @@ class Applier {
   };
 
   // All borrowed. `quick` is for what takes milliseconds.
-  Applier(ActiveSnapshots& snapshots, ContentStore& content, WorkerPool& quick, const Options& options);
+  Applier(ActiveSnapshots& snapshots, LayerStore& layers, ContentStore& content, WorkerPool& quick,
+          const Options& options);
   // REQUIRES: `quick` has ended.
   ~Applier();
   Applier(const Applier&) = delete;
@@ -60,8 +64,9 @@ class Applier {
   // ours. OK says only that Apply() will look closer. Cost: none to speak of.
   absl::Status CheckSupported(const ApplyRequest& request) const;
 
-  // Returns at once; `done` is called exactly once, on this thread or another. Either the snapshot holds the layer, or
-  // it is as it was and `done` gets an error, which names the layer or the snapshot:
+  // REQUIRES: `cancellation` is not null. Returns at once; `done` is called exactly once, on this thread or another.
+  // Either the snapshot holds the layer, or it is as it was and `done` gets an error, which names the layer or the
+  // snapshot:
   // - Unimplemented: what CheckSupported() says, mounts of no active snapshot, a snapshot into which something has been
   //   written already, a legal layer that only a mount can tell how to apply. The next differ can do these.
   // - InvalidArgument, DataLoss: the blob is no good, or not the one that its digest and size say.
@@ -78,10 +83,15 @@ class Applier {
   void Begin(const std::shared_ptr<Call>& call);
   void Run(const std::shared_ptr<Call>& call);
   void End(const std::shared_ptr<Call>& call, absl::StatusOr<AppliedLayer> result);
+  absl::StatusOr<AppliedLayer> GiveLayer(const Call& call);
+  // Nothing: no layer directory is known to hold this blob.
+  absl::StatusOr<std::optional<AppliedLayer>> Adopt(const Call& call);
   absl::StatusOr<AppliedLayer> Fill(const Call& call);
   absl::StatusOr<UnpackedLayer> Unpack(const Call& call, int directory_fd);
+  bool MustSync(const Call& call) const;
 
   ActiveSnapshots& snapshots_;
+  LayerStore& layers_;
   ContentStore& content_;
   WorkerPool& quick_;
   const Options options_;

@@ -17,11 +17,14 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/mutex.h"
+#include "gtest/gtest.h"
 #include "snapshotter/active_snapshots.h"
 #include "snapshotter/fill/applier.h"
 #include "snapshotter/fill/content_store.h"
 #include "snapshotter/fill/worker_pool.h"
 #include "snapshotter/snapshotter_fixture.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/tree_listing.h"
 
 namespace sluice::testing {
 
@@ -158,6 +161,18 @@ class ApplyResult {
   absl::StatusOr<AppliedLayer> applied_ SLUICE_GUARDED_BY(mutex_);
 };
 
+// What is in a directory tree, the root left out.
+inline std::vector<std::string> LinesOf(const std::string& path) {
+  std::vector<std::string> lines;
+  const absl::StatusOr<TreeListing> listing = ListTree(path);
+  EXPECT_OK(listing);
+  if (!listing.ok()) return lines;
+  for (const auto& [name, entry] : *listing) {
+    if (name != ".") lines.push_back(FormatBriefly(entry));
+  }
+  return lines;
+}
+
 class ApplierFixture {
  public:
   explicit ApplierFixture(const Applier::Options& options = {.workers = 2}, ContentStore* content = nullptr) {
@@ -169,7 +184,8 @@ class ApplierFixture {
   void Start(const Applier::Options& options, ContentStore* content = nullptr) {
     quick_ = std::make_unique<WorkerPool>(1);
     active_ = std::make_unique<ActiveSnapshots>(snapshotter_.tree(), snapshotter_.metadata());
-    applier_ = std::make_unique<Applier>(*active_, content != nullptr ? *content : blobs_, *quick_, options);
+    applier_ = std::make_unique<Applier>(*active_, snapshotter_.layers(), content != nullptr ? *content : blobs_,
+                                         *quick_, options);
   }
   void Stop() {
     if (applier_ != nullptr) applier_->Shutdown();

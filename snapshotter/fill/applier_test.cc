@@ -43,17 +43,6 @@ using ::testing::SizeIs;
 using ::testing::StartsWith;
 using Mounts = std::vector<Mount>;
 
-std::vector<std::string> LinesOf(const std::string& path) {
-  std::vector<std::string> lines;
-  const absl::StatusOr<TreeListing> listing = ListTree(path);
-  EXPECT_OK(listing);
-  if (!listing.ok()) return lines;
-  for (const auto& [name, entry] : *listing) {
-    if (name != ".") lines.push_back(FormatBriefly(entry));
-  }
-  return lines;
-}
-
 std::string SmallTar() { return TarBuilder().Directory("d").File("d/f", "text").Build(); }
 
 class ApplierTest : public ::testing::Test {
@@ -354,6 +343,18 @@ TEST_F(ApplierTest, SyncsWhenItIsAskedTo) {
   EXPECT_EQ(syncs("c", false), 1);
 }
 
+TEST_F(ApplierTest, SaysInOneLineWhatWasNotApplied) {
+  LogCapture log;
+  const Mounts mounts = Prepare("key");
+  EXPECT_FALSE(applier_.Apply(TarBuilder().HardLink("h", "missing").Build(), mounts).ok());
+  EXPECT_THAT(log.Containing("applied"), ElementsAre(StartsWith("WARNING not applied: layer sha256:")));
+  // What is left to others is no news.
+  ApplyRequest request = ApplierFixture::Request(Digest::Of("x"), mounts);
+  request.mounts[0].options[0] = "ro";
+  EXPECT_FALSE(applier_.Apply(request).ok());
+  EXPECT_THAT(log.Containing("applied"), SizeIs(1));
+}
+
 TEST_F(ApplierTest, SaysInOneLineWhatWasApplied) {
   LogCapture log;
   const std::string blob = Gzip(SmallTar());
@@ -361,75 +362,6 @@ TEST_F(ApplierTest, SaysInOneLineWhatWasApplied) {
   EXPECT_THAT(log.Containing("applied"),
               ElementsAre(MatchesRegex(absl::StrCat("INFO applied digest=", Digest::Of(blob).ToString(),
                                                     " bytes=", blob.size(), R"( seconds=[0-9.]+ MB/s=[0-9.]+)"))));
-}
-
-// The same layers by both ways: through the filler, and through Prepare, Apply and Commit.
-class ApplierEqualityTest : public FillerFixture {
- protected:
-  // All that a layer directory holds, without the times that nobody sees: of the root and of whiteouts.
-  static TreeListing Listing(const std::string& path) {
-    absl::StatusOr<TreeListing> listing = ListTree(path);
-    EXPECT_OK(listing);
-    if (!listing.ok()) return {};
-    for (auto& [name, entry] : *listing) {
-      const bool whiteout = entry.type == 'c' && entry.major == 0 && entry.minor == 0;
-      if (name == "." || whiteout) entry.mtime = entry.nanoseconds = 0;
-    }
-    return *std::move(listing);
-  }
-
-  ApplierFixture applier_;
-};
-
-TEST_F(ApplierEqualityTest, ALayerIsTheSameAsTheFillersOwn) {
-  StartFiller(1);
-  const BuiltImage image = layout_.AddImage(
-      {.layers =
-           {{TarBuilder()
-                 .Directory("usr", {.mode = 0711, .nanoseconds = 5})
-                 .Directory("usr/bin", {.uid = 3, .xattrs = {{"user.dir", "x"}}})
-                 .File("usr/bin/tool", "tool",
-                       {.mode = 04755,
-                        .xattrs = {{"security.capability",
-                                    std::string("\x01\x00\x00\x02\x00\x04\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
-                                                "\x00\x00\x00",
-                                                20)}}})
-                 .Symlink("bin", "usr/bin")
-                 .Directory("old")
-                 .File("old/file", "old")
-                 .File("dead")
-                 .Build()},
-            Plain("self-contained"),
-            {TarBuilder().File("bin/new", "new").HardLink("copy", "usr/bin/tool").CharDevice("null", 1, 3).Build(),
-             LayerCompression::kZstd},
-            {TarBuilder()
-                 .Whiteout("dead")
-                 .Opaque("old")
-                 .File("old/new", "new")
-                 .SparseFile("sparse", SparseFormat::kPax10, 1 << 20, {{1 << 19, "x"}, {1 << 20, ""}})
-                 .Build(),
-             LayerCompression::kNone}}},
-      "1");
-  std::vector<int64_t> below;
-  std::string parent;
-  for (size_t k = 0; k < image.layers.size(); ++k) {
-    std::vector<FillJob> jobs = Jobs(image, k);
-    jobs.resize(1);
-    Answer answer;
-    Ask(answer, std::move(jobs), below);
-    ASSERT_OK_AND_ASSIGN(const LayerRecord filled, answer.Wait());
-
-    const std::string name = absl::StrCat("layer ", k);
-    ASSERT_OK_AND_ASSIGN(const Mounts mounts, applier_.snapshotter().Prepare("making " + name, parent));
-    ASSERT_OK_AND_ASSIGN(const AppliedLayer applied,
-                         applier_.Apply(ReadFile(layout_.BlobPath(image.layers[k].digest)), mounts));
-    EXPECT_EQ(applied.diff_id, image.layers[k].diff_id);
-    EXPECT_THAT(DiffListings(Listing(directories_.Path(filled.id)), Listing(applier_.Directory(mounts))), IsEmpty())
-        << name;
-    ASSERT_OK(applier_.snapshotter()->Commit("sluice", name, "making " + name, {}));
-    below.insert(below.begin(), filled.id);
-    parent = name;
-  }
 }
 
 }  // namespace

@@ -134,6 +134,7 @@ absl::StatusOr<LayerRecord> LayerFill::Publish(absl::Span<const int64_t> parents
   if (!shared) facts.chain_id = job_.claim.chain_id;
   facts.blob_digest = layer.blob_digest;
   facts.blob_bytes = layer.blob_bytes;
+  facts.tar_bytes = layer.tar_bytes;
   facts.usage_bytes = layer.usage_bytes;
   facts.usage_inodes = layer.usage_inodes;
   unpacker_.reset();

@@ -8,11 +8,13 @@ namespace sluice {
 namespace {
 
 // The columns of SnapshotAt and LayerAt, in their order.
-#define SLUICE_SNAPSHOT_COLUMNS                                                                          \
-  "s.id, s.snapshotter, s.key, s.kind, s.parent_id, p.key, s.directory_id, s.created_ns, s.updated_ns, " \
-  "s.usage_bytes, s.usage_inodes, s.chain_id FROM snapshot s LEFT JOIN snapshot p ON p.id = s.parent_id "
-#define SLUICE_LAYER_COLUMNS \
-  "l.directory_id, l.diff_id, l.chain_id, l.blob_digest, l.blob_bytes, l.usage_bytes, l.usage_inodes FROM layer l "
+#define SLUICE_SNAPSHOT_COLUMNS                                                                             \
+  "s.id, s.snapshotter, s.key, s.kind, s.parent_id, p.key, s.directory_id, s.created_ns, s.updated_ns, "    \
+  "s.usage_bytes, s.usage_inodes, s.chain_id, s.adopted_id FROM snapshot s LEFT JOIN snapshot p ON p.id = " \
+  "s.parent_id "
+#define SLUICE_LAYER_COLUMNS                                                                                        \
+  "l.directory_id, l.diff_id, l.chain_id, l.blob_digest, l.blob_bytes, l.usage_bytes, l.usage_inodes, l.tar_bytes " \
+  "FROM layer l "
 
 absl::StatusOr<std::optional<Digest>> OptionalDigest(const SqliteQuery& query, int column) {
   if (query.IsNull(column)) return std::optional<Digest>();
@@ -33,6 +35,7 @@ absl::StatusOr<SnapshotRow> SnapshotAt(const SqliteQuery& query) {
   row.updated = absl::FromUnixNanos(query.Int(8));
   if (!query.IsNull(9)) row.usage = Usage{query.Int(9), query.Int(10)};
   ASSIGN_OR_RETURN(row.chain_id, OptionalDigest(query, 11));
+  row.adopted_id = query.OptionalInt(12);
   return row;
 }
 
@@ -45,6 +48,7 @@ absl::StatusOr<LayerRecord> LayerAt(const SqliteQuery& query) {
   layer.facts.blob_bytes = query.Int(4);
   layer.facts.usage_bytes = query.Int(5);
   layer.facts.usage_inodes = query.Int(6);
+  layer.facts.tar_bytes = query.OptionalInt(7);
   return layer;
 }
 
@@ -79,7 +83,7 @@ absl::StatusOr<std::optional<SnapshotRow>> MetadataReader::Snapshot(const std::s
       SnapshotAt);
 }
 
-absl::StatusOr<std::optional<SnapshotRow>> MetadataReader::ActiveSnapshot(int64_t directory_id) const {
+absl::StatusOr<std::optional<SnapshotRow>> MetadataReader::ActiveWithDirectory(int64_t directory_id) const {
   return First(connection_.Query("SELECT " SLUICE_SNAPSHOT_COLUMNS "WHERE s.directory_id = ? AND s.kind = ?",
                                  directory_id, static_cast<int>(SnapshotKind::kActive)),
                SnapshotAt);
@@ -101,14 +105,31 @@ absl::StatusOr<bool> MetadataReader::HasChildren(int64_t snapshot_id) const {
 }
 
 absl::StatusOr<std::vector<int64_t>> MetadataReader::ChainDirectories(int64_t snapshot_id) const {
-  return All(connection_.Query("WITH RECURSIVE chain(depth, parent_id, directory_id) AS ("
-                               " SELECT 0, parent_id, directory_id FROM snapshot WHERE id = ?"
-                               " UNION ALL"
-                               " SELECT depth + 1, s.parent_id, s.directory_id FROM chain"
-                               " JOIN snapshot s ON s.id = chain.parent_id"
-                               ") SELECT directory_id FROM chain WHERE directory_id IS NOT NULL ORDER BY depth",
-                               snapshot_id),
-             NumberAt);
+  SqliteQuery query = connection_.Query(
+      "WITH RECURSIVE chain(depth, parent_id, directory_id, adopted_id) AS ("
+      " SELECT 0, parent_id, directory_id, adopted_id FROM snapshot WHERE id = ?"
+      " UNION ALL"
+      " SELECT depth + 1, s.parent_id, s.directory_id, s.adopted_id FROM chain"
+      " JOIN snapshot s ON s.id = chain.parent_id"
+      ") SELECT directory_id, adopted_id FROM chain ORDER BY depth",
+      snapshot_id);
+  std::vector<int64_t> directories;
+  while (true) {
+    ASSIGN_OR_RETURN(const bool row, query.Next());
+    if (!row) return directories;
+    for (const int column : {0, 1}) {
+      if (!query.IsNull(column)) directories.push_back(query.Int(column));
+    }
+  }
+}
+
+absl::StatusOr<std::vector<int64_t>> MetadataReader::DirectoriesBelow(const SnapshotRow& snapshot) const {
+  std::vector<int64_t> directories;
+  if (snapshot.parent_id.has_value()) {
+    ASSIGN_OR_RETURN(directories, ChainDirectories(*snapshot.parent_id));
+  }
+  if (snapshot.adopted_id.has_value()) directories.insert(directories.begin(), *snapshot.adopted_id);
+  return directories;
 }
 
 absl::StatusOr<std::optional<SnapshotRow>> MetadataReader::CommittedByRef(const std::string& snapshotter,
@@ -190,19 +211,29 @@ absl::StatusOr<std::optional<LayerRecord>> MetadataReader::LayerOfChain(const Di
   return First(connection_.Query("SELECT " SLUICE_LAYER_COLUMNS "WHERE l.chain_id = ?", text), LayerAt);
 }
 
+absl::StatusOr<std::vector<LayerRecord>> MetadataReader::LayersOfBlob(const Digest& blob_digest) const {
+  const std::string text = blob_digest.ToString();
+  return All(connection_.Query("SELECT " SLUICE_LAYER_COLUMNS "WHERE l.blob_digest = ? ORDER BY l.directory_id", text),
+             LayerAt);
+}
+
 absl::StatusOr<std::vector<LayerRecord>> MetadataReader::Layers() const {
   return All(connection_.Query("SELECT " SLUICE_LAYER_COLUMNS "ORDER BY l.directory_id"), LayerAt);
 }
 
 absl::StatusOr<int64_t> MetadataReader::Claims(int64_t directory_id) const {
-  SqliteQuery query = connection_.Query("SELECT count(*) FROM snapshot WHERE directory_id = ?", directory_id);
+  SqliteQuery query = connection_.Query(
+      "SELECT (SELECT count(*) FROM snapshot WHERE directory_id = ?1) + "
+      "(SELECT count(*) FROM snapshot WHERE adopted_id = ?1)",
+      directory_id);
   RETURN_IF_ERROR(query.Next().status());
   return query.Int(0);
 }
 
 absl::StatusOr<std::vector<int64_t>> MetadataReader::UnclaimedLayers(absl::Time time) const {
   return All(connection_.Query("SELECT directory_id FROM layer WHERE published_ns < ? AND NOT EXISTS "
-                               "(SELECT 1 FROM snapshot s WHERE s.directory_id = layer.directory_id)",
+                               "(SELECT 1 FROM snapshot s WHERE s.directory_id = layer.directory_id) AND NOT EXISTS "
+                               "(SELECT 1 FROM snapshot s WHERE s.adopted_id = layer.directory_id)",
                                absl::ToUnixNanos(time)),
              NumberAt);
 }

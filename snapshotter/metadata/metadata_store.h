@@ -28,10 +28,12 @@ struct SnapshotRow {
   std::optional<int64_t> parent_id;
   std::string parent_key;               // of parent_id; empty without one; not written
   std::optional<int64_t> directory_id;  // its own or a layer's; none for a view with parents
+  std::optional<int64_t> adopted_id;    // a layer's, below its own and above those of its parents
   absl::Time created;
   absl::Time updated;
-  std::optional<Usage> usage;      // unset: not counted yet
-  std::optional<Digest> chain_id;  // set: this daemon has proven what the chain holds
+  std::optional<Usage> usage;  // unset: not counted yet
+  // Set: this daemon has proven what the chain holds; of an active snapshot, as long as nothing is written into it.
+  std::optional<Digest> chain_id;
 };
 
 // What can be asked within one transaction. Everything is seen at one moment.
@@ -41,11 +43,13 @@ class MetadataReader {
 
   absl::StatusOr<std::optional<SnapshotRow>> Snapshot(const std::string& snapshotter, const std::string& key) const;
   // The active snapshot whose own directory this is.
-  absl::StatusOr<std::optional<SnapshotRow>> ActiveSnapshot(int64_t directory_id) const;
+  absl::StatusOr<std::optional<SnapshotRow>> ActiveWithDirectory(int64_t directory_id) const;
   absl::StatusOr<Labels> LabelsOf(int64_t snapshot_id) const;
   absl::StatusOr<bool> HasChildren(int64_t snapshot_id) const;
   // The directories of a snapshot and all below it, topmost first, repetitions included.
   absl::StatusOr<std::vector<int64_t>> ChainDirectories(int64_t snapshot_id) const;
+  // The same without the snapshot's own.
+  absl::StatusOr<std::vector<int64_t>> DirectoriesBelow(const SnapshotRow& snapshot) const;
   // The oldest committed snapshot with this ref label over this parent.
   absl::StatusOr<std::optional<SnapshotRow>> CommittedByRef(const std::string& snapshotter, const std::string& ref,
                                                             std::optional<int64_t> parent_id) const;
@@ -62,8 +66,10 @@ class MetadataReader {
   absl::StatusOr<std::optional<LayerRecord>> Layer(int64_t directory_id) const;
   absl::StatusOr<std::optional<LayerRecord>> SelfContainedLayer(const Digest& diff_id) const;
   absl::StatusOr<std::optional<LayerRecord>> LayerOfChain(const Digest& chain_id) const;
+  // Those that were filled from this blob: one that is self-contained, or one for each chain.
+  absl::StatusOr<std::vector<LayerRecord>> LayersOfBlob(const Digest& blob_digest) const;
   absl::StatusOr<std::vector<LayerRecord>> Layers() const;
-  // How many snapshots' directory this is.
+  // How many snapshots' directory this is, or the layer that they have adopted.
   absl::StatusOr<int64_t> Claims(int64_t directory_id) const;
   // Layers published before `time` that no snapshot claims.
   absl::StatusOr<std::vector<int64_t>> UnclaimedLayers(absl::Time time) const;
@@ -89,6 +95,8 @@ class MetadataWriter : public MetadataReader {
   absl::Status CommitSnapshot(int64_t id, const std::string& name, const Labels& labels, absl::Time now);
   absl::Status ReplaceLabels(int64_t id, const Labels& labels, absl::Time now);
   absl::Status SetUsage(int64_t id, const Usage& usage);
+  // directory_id, adopted_id and chain_id of the row.
+  absl::Status SetContent(const SnapshotRow& row);
   absl::Status DeleteSnapshot(int64_t id);
 
   // AlreadyExists when an equal layer is there.

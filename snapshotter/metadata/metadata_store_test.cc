@@ -128,6 +128,60 @@ TEST_F(MetadataStoreTest, ChainDirectoriesAreTopmostFirstWithoutThoseOfNobody) {
   EXPECT_FALSE(Read([&](const MetadataReader& reader) { return reader.HasChildren(view); }));
 }
 
+TEST_F(MetadataStoreTest, AnAdoptedLayerIsBelowItsSnapshotsOwnDirectory) {
+  const auto adopt = [&](int64_t id, std::optional<int64_t> directory, int64_t layer) {
+    SnapshotRow row;
+    row.id = id;
+    row.directory_id = directory;
+    row.adopted_id = layer;
+    row.chain_id = Digest::Of("chain");
+    ASSERT_OK(store_->Write([&](MetadataWriter& writer) { return writer.SetContent(row); }));
+  };
+  const int64_t base = Insert("s", "base", SnapshotKind::kCommitted, std::nullopt, 10);
+  const int64_t middle = Insert("s", "middle", SnapshotKind::kCommitted, base, 11);
+  Insert("s", "top", SnapshotKind::kActive, middle, 12);
+  adopt(base, 10, 20);
+  adopt(middle, 11, 21);
+  const SnapshotRow top = *Read([](const MetadataReader& reader) { return reader.ActiveWithDirectory(12); });
+  adopt(top.id, 12, 20);
+  const SnapshotRow adopted = *Read([](const MetadataReader& reader) { return reader.ActiveWithDirectory(12); });
+  EXPECT_EQ(adopted.adopted_id, 20);
+  EXPECT_EQ(adopted.chain_id, Digest::Of("chain"));
+  EXPECT_THAT(Read([&](const MetadataReader& reader) { return reader.ChainDirectories(top.id); }),
+              ElementsAre(12, 20, 11, 21, 10, 20));
+  EXPECT_THAT(Read([&](const MetadataReader& reader) { return reader.DirectoriesBelow(adopted); }),
+              ElementsAre(20, 11, 21, 10, 20));
+  EXPECT_THAT(Read([&](const MetadataReader& reader) { return reader.DirectoriesBelow(top); }),
+              ElementsAre(11, 21, 10, 20));
+  EXPECT_EQ(Read([](const MetadataReader& reader) { return reader.Claims(20); }), 2);
+  EXPECT_EQ(Read([](const MetadataReader& reader) { return reader.Claims(10); }), 1);
+  // A committed one's directory is nobody's to fill.
+  EXPECT_EQ(Read([](const MetadataReader& reader) { return reader.ActiveWithDirectory(11); }), std::nullopt);
+}
+
+TEST_F(MetadataStoreTest, LayersAreFoundByTheirBlob) {
+  const auto insert = [&](int64_t id, const char* blob, std::optional<const char*> chain,
+                          std::optional<int64_t> bytes) {
+    LayerRecord layer;
+    layer.id = id;
+    layer.facts.diff_id = Digest::Of(blob);
+    layer.facts.blob_digest = Digest::Of(blob);
+    layer.facts.tar_bytes = bytes;
+    if (chain.has_value()) layer.facts.chain_id = Digest::Of(*chain);
+    ASSERT_OK(store_->Write([&](MetadataWriter& writer) { return writer.InsertLayer(layer, true, "boot", kThen); }));
+  };
+  insert(1, "a", "c1", 7);
+  insert(2, "b", std::nullopt, 8);
+  insert(3, "a", "c2", std::nullopt);
+  const auto layers = Read([](const MetadataReader& reader) { return reader.LayersOfBlob(Digest::Of("a")); });
+  ASSERT_EQ(layers.size(), 2u);
+  EXPECT_EQ(layers[0].id, 1);
+  EXPECT_EQ(layers[0].facts.tar_bytes, 7);
+  EXPECT_EQ(layers[1].id, 3);
+  EXPECT_EQ(layers[1].facts.tar_bytes, std::nullopt);
+  EXPECT_THAT(Read([](const MetadataReader& reader) { return reader.LayersOfBlob(Digest::Of("x")); }), IsEmpty());
+}
+
 TEST_F(MetadataStoreTest, OldestCommittedByRefAndParent) {
   const int64_t parent = Insert("s", "p", SnapshotKind::kCommitted);
   const Labels labels = {{kRef, "sha256:aa"}};
@@ -233,7 +287,13 @@ TEST_F(MetadataStoreTest, UnclaimedLayersAreThoseWithoutSnapshotAndOldEnough) {
       return writer.InsertLayer(layer, false, "boot", id == 3 ? kThen + absl::Minutes(1) : kThen);
     }));
   }
-  Insert("s", "k", SnapshotKind::kCommitted, std::nullopt, 1);
+  const int64_t id = Insert("s", "k", SnapshotKind::kCommitted, std::nullopt, 1);
+  EXPECT_THAT(Read([](const MetadataReader& reader) { return reader.UnclaimedLayers(kThen + absl::Seconds(1)); }),
+              ElementsAre(2));
+  SnapshotRow adopted;
+  adopted.id = id;
+  adopted.adopted_id = 1;
+  ASSERT_OK(store_->Write([&](MetadataWriter& writer) { return writer.SetContent(adopted); }));
   EXPECT_THAT(Read([](const MetadataReader& reader) { return reader.UnclaimedLayers(kThen + absl::Seconds(1)); }),
               ElementsAre(2));
   EXPECT_EQ(Read([](const MetadataReader& reader) { return reader.Claims(1); }), 1);

@@ -30,9 +30,10 @@ absl::StatusOr<int64_t> MetadataWriter::InsertSnapshot(const SnapshotRow& row, c
   const std::optional<std::string> chain_id = Printed(row.chain_id);
   RETURN_IF_ERROR(connection_.Run(
       "INSERT INTO snapshot(snapshotter, key, kind, parent_id, directory_id, created_ns, updated_ns, "
-      "usage_bytes, usage_inodes, ref, chain_id) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "usage_bytes, usage_inodes, ref, chain_id, adopted_id) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       row.snapshotter, row.key, static_cast<int>(row.kind), row.parent_id, row.directory_id,
-      absl::ToUnixNanos(row.created), absl::ToUnixNanos(row.updated), usage_bytes, usage_inodes, ref, chain_id));
+      absl::ToUnixNanos(row.created), absl::ToUnixNanos(row.updated), usage_bytes, usage_inodes, ref, chain_id,
+      row.adopted_id));
   const int64_t id = connection_.last_insert_id();
   RETURN_IF_ERROR(InsertLabels(id, labels));
   return id;
@@ -65,6 +66,12 @@ absl::Status MetadataWriter::SetUsage(int64_t id, const Usage& usage) {
                          usage.inodes, id);
 }
 
+absl::Status MetadataWriter::SetContent(const SnapshotRow& row) {
+  const std::optional<std::string> chain_id = Printed(row.chain_id);
+  return connection_.Run("UPDATE snapshot SET directory_id = ?, adopted_id = ?, chain_id = ? WHERE id = ?",
+                         row.directory_id, row.adopted_id, chain_id, row.id);
+}
+
 absl::Status MetadataWriter::DeleteSnapshot(int64_t id) {
   return connection_.Run("DELETE FROM snapshot WHERE id = ?", id);
 }
@@ -77,9 +84,9 @@ absl::Status MetadataWriter::InsertLayer(const LayerRecord& layer, bool synced, 
   const std::optional<std::string> chain_id = Printed(facts.chain_id);
   return connection_.Run(
       "INSERT INTO layer(directory_id, diff_id, chain_id, blob_digest, blob_bytes, usage_bytes, "
-      "usage_inodes, synced, boot_id, published_ns) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "usage_inodes, synced, boot_id, published_ns, tar_bytes) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       layer.id, diff_id, chain_id, blob_digest, facts.blob_bytes, facts.usage_bytes, facts.usage_inodes, synced,
-      boot_id, absl::ToUnixNanos(now));
+      boot_id, absl::ToUnixNanos(now), facts.tar_bytes);
 }
 
 absl::Status MetadataWriter::MarkSynced(int64_t directory_id) {

@@ -66,6 +66,15 @@ CREATE TABLE label (
   PRIMARY KEY (snapshot_id, key)
 ) WITHOUT ROWID;
 )sql",
+    R"sql(
+ALTER TABLE layer ADD COLUMN tar_bytes INTEGER;  -- the uncompressed stream; NULL: filled before it was noted
+CREATE INDEX layer_blob ON layer(blob_digest);
+
+-- A layer's directory between the snapshot's own and those of its parents: what a differ was to put into its own was
+-- there already.
+ALTER TABLE snapshot ADD COLUMN adopted_id INTEGER;
+CREATE INDEX snapshot_adopted ON snapshot(adopted_id) WHERE adopted_id IS NOT NULL;
+)sql",
 };
 
 absl::StatusOr<int64_t> Version(SqliteConnection& connection) {

@@ -52,6 +52,18 @@ TEST_F(SchemaTest, AnOldFileIsUpgradedAndKeptAsItWas) {
   EXPECT_EQ(Number("SELECT x FROM a", path_ + ".v1"), 41);
 }
 
+// A database as the first version wrote it.
+TEST_F(SchemaTest, TheFirstVersionsRowsAreKept) {
+  ASSERT_OK(UpgradeSchema(*connection_, path_, SchemaUpgrades().first(1)));
+  ASSERT_OK(connection_->Run("INSERT INTO layer VALUES(7, 'sha256:aa', NULL, 'sha256:bb', 10, 4096, 3, 1, 'boot', 5)"));
+  ASSERT_OK(connection_->Run("INSERT INTO snapshot VALUES(1, 's', 'k', 3, NULL, 7, 1, 2, NULL, NULL, NULL, NULL)"));
+  ASSERT_OK(UpgradeSchema(*connection_, path_));
+  EXPECT_EQ(Number("SELECT count(*) FROM layer WHERE directory_id = 7 AND tar_bytes IS NULL", path_), 1);
+  EXPECT_EQ(Number("SELECT count(*) FROM snapshot WHERE directory_id = 7 AND adopted_id IS NULL", path_), 1);
+  EXPECT_EQ(Number("PRAGMA user_version", path_ + ".v1"), 1);
+  EXPECT_EQ(Number("SELECT count(*) FROM layer", path_ + ".v1"), 1);
+}
+
 TEST_F(SchemaTest, AFailedUpgradeChangesNothingAndCanBeRepeated) {
   ASSERT_OK(UpgradeSchema(*connection_, path_, kOne));
   ASSERT_OK(connection_->Run("INSERT INTO a VALUES(41)"));

@@ -22,7 +22,7 @@ namespace {
 // One root for all chains of the program: the tests have thousands.
 ApplierFixture& Node() {
   static ApplierFixture node;
-  FLAGS_minloglevel = google::GLOG_WARNING;  // not one line for each of them
+  FLAGS_minloglevel = google::GLOG_ERROR;  // not one line for each of them
   return node;
 }
 
