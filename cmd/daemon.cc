@@ -21,6 +21,7 @@
 #include "snapshotter/path_layout.h"
 #include "snapshotter/recovery.h"
 #include "snapshotter/root_probe.h"
+#include "snapshotter/service/backfill/background_backfill.h"
 #include "snapshotter/service/containerd/connection.h"
 #include "snapshotter/service/containerd/content_store_client.h"
 #include "snapshotter/service/peer_guard.h"
@@ -64,12 +65,15 @@ struct Daemon::Parts {
   std::unique_ptr<BlobCache> cache;
   std::unique_ptr<LayerProvider> provider;
   std::unique_ptr<Snapshotter> snapshotter;
+  std::unique_ptr<BackgroundBackfill> backfill;  // null: the configuration wants none
   std::unique_ptr<SnapshotsService> service;
   std::unique_ptr<PeerGuard> guard;
   std::unique_ptr<Server> server;
 
   absl::Status OpenState(const DaemonOptions& options);
   absl::Status OpenProvider(const Config& config);
+  absl::Status OpenBackfill(const LayerProviderOptions& options);
+  ServiceParts PartsOfService();
   absl::Status Serve(const DaemonOptions& options);
 };
 
@@ -108,8 +112,33 @@ absl::Status Daemon::Parts::OpenProvider(const Config& config) {
   content_store = std::make_unique<ContentStoreClient>(containerd);
   options.content_store = content_store.get();
   options.directories = layers.get();
+  if (config.containerd.backfill_content) RETURN_IF_ERROR(OpenBackfill(options));
   provider = MakeLayerProvider(std::move(options));
   return absl::OkStatus();
+}
+
+absl::Status Daemon::Parts::OpenBackfill(const LayerProviderOptions& options) {
+  BackgroundBackfill::Options wanted;
+  wanted.containerd = containerd;
+  wanted.store = content_store.get();
+  wanted.sources = SourcesOf(options);
+  wanted.origins = OriginsOf(options);
+  RETURN_IF_ERROR(metadata->Read([&wanted](const MetadataReader& reader) -> absl::Status {
+    ASSIGN_OR_RETURN(wanted.snapshotters, reader.Snapshotters());
+    return absl::OkStatus();
+  }));
+  backfill = std::make_unique<BackgroundBackfill>(std::move(wanted));
+  return absl::OkStatus();
+}
+
+ServiceParts Daemon::Parts::PartsOfService() {
+  ServiceParts parts{snapshotter.get(), quick.get(), walks.get(), cleanup.get()};
+  if (backfill == nullptr) return parts;
+  parts.on_layer_wanted = [this] { backfill->NotePrepareBegins(); };
+  parts.on_layer_answered = [this](const PrepareRequest& request, const absl::Status& answer) {
+    backfill->NotePrepareEnds(request, answer);
+  };
+  return parts;
 }
 
 absl::Status Daemon::Parts::Serve(const DaemonOptions& options) {
@@ -125,8 +154,7 @@ absl::Status Daemon::Parts::Serve(const DaemonOptions& options) {
   parts.quick = quick.get();
   parts.walks = walks.get();
   snapshotter = std::make_unique<Snapshotter>(parts);
-  service =
-      std::make_unique<SnapshotsService>(ServiceParts{snapshotter.get(), quick.get(), walks.get(), cleanup.get()});
+  service = std::make_unique<SnapshotsService>(PartsOfService());
   guard = std::make_unique<PeerGuard>(containerd, *metadata, *service,
                                       PeerGuardOptions{options.config.containerd.address, options.root});
   ASSIGN_OR_RETURN(server, Server::Start(std::move(claim), *service));
@@ -138,6 +166,7 @@ Daemon::Parts::~Parts() {
   if (server != nullptr) server->Stop(kDrainLimit);
   guard.reset();
   if (snapshotter != nullptr) snapshotter->Shutdown();
+  backfill.reset();
   provider.reset();
   cleanup.reset();
   walks.reset();
