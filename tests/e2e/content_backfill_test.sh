@@ -107,10 +107,14 @@ more_config=''
 restart
 wait_until 60 "the blobs don't come: $(sluice_log)" is_whole
 expect_whole "$REF" "$LAYOUT"
+wait_until 10 "a lease is left: $(in_containerd leases ls)" no_leases
 registry_layer_requests | sed "1,${before}d" | grep -q ' 206 ' || fail "it began anew: $(registry_layer_requests)"
 
-node_case "stopped in the middle, it ends at once, and leaves no lease"
+node_case "what a killed one has left keeps nothing when the image goes"
 forget_images
+[ -z "$(in_containerd content ls -q)" ] || fail "blobs outlive the image: $(in_containerd leases ls)"
+
+node_case "stopped in the middle, it ends at once, and leaves no lease"
 containerd_keys=''
 restart "$LAYOUT"
 pull

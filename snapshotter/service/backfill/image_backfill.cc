@@ -63,6 +63,12 @@ ContentLabels SourceLabels(const ContentLabels& labels) {
   return sources;
 }
 
+// That nobody listens at a guessed port says nothing about where the image is known to be from.
+void DropGuesses(std::vector<Endpoint>& endpoints) {
+  const auto is_guess = [](const Endpoint& endpoint) { return endpoint.port_is_guess; };
+  if (!absl::c_all_of(endpoints, is_guess)) std::erase_if(endpoints, is_guess);
+}
+
 // One name for whoever fills: what one left another goes on with, and never both at a time.
 std::string IngestRef(const Digest& digest) { return absl::StrCat("sluice-backfill-", digest.ToString()); }
 
@@ -195,6 +201,7 @@ absl::StatusOr<ImageBlobs> ImageBackfill::Inspect(const UnpackedImages& images, 
   std::vector<Digest> targets = {image.manifest};
   targets.insert(targets.end(), image.indexes.begin(), image.indexes.end());
   blobs.origin = parts_.origins->Find(targets, manifest.labels, images.records, LayerHints());
+  DropGuesses(blobs.origin.endpoints);
   return blobs;
 }
 
@@ -208,7 +215,8 @@ absl::StatusOr<std::string> ImageBackfill::Locate(const ImageBlobs& blobs, const
 absl::Status ImageBackfill::Fill(const ImageBlobs& blobs, const Cancellation& cancellation,
                                  const std::function<void(const FilledBlob&)>& filled) {
   ContainerdSession leased(parts_.containerd, blobs.containerd_namespace, cancellation);
-  ASSIGN_OR_RETURN(Lease lease, Lease::Take(leased));
+  ASSIGN_OR_RETURN(Lease lease,
+                   Lease::Replace(leased, absl::StrCat("sluice-backfill-", blobs.image.manifest.ToString())));
   RETURN_IF_ERROR(KeepContent(leased, blobs.image.manifest));
   // Without the lease, which would take what is half done with it when it ends.
   ContainerdSession session(parts_.containerd, blobs.containerd_namespace, cancellation);

@@ -15,6 +15,7 @@
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "containerd/services/content/v1/content.grpc.pb.h"
+#include "containerd/services/leases/v1/leases.grpc.pb.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "snapshotter/service/containerd/connection.h"
@@ -327,6 +328,11 @@ TEST_F(ImageBackfillTest, RegistryThatIsDownIsAnotherErrorThanOneWithoutTheBlob)
   EXPECT_THAT(Fill(), StatusIs(StatusCode::kNotFound, "HTTP status 404"));
 }
 
+TEST_F(ImageBackfillTest, PortIsGuessedOnlyWhereNobodyKnowsIt) {
+  Pull({});
+  EXPECT_THAT(Inspect()->origin.endpoints, ElementsAre(Endpoint{"172.30.0.1:5000", "app", false}));
+}
+
 TEST_F(ImageBackfillTest, CancelledItLeavesNoLease) {
   Pull({});
   MoveToRegistry();
@@ -337,6 +343,24 @@ TEST_F(ImageBackfillTest, CancelledItLeavesNoLease) {
   };
   EXPECT_THAT(Fill(), StatusIs(StatusCode::kCancelled));
   EXPECT_EQ(LeasesAndIngests(), "0 leased, 1 half done");
+}
+
+TEST_F(ImageBackfillTest, LeaseOfOneThatWasKilledIsReplaced) {
+  Pull({});
+  ContainerdSession killed(channel_, "default", cancellation_);
+  {
+    const auto leases = containerd::services::leases::v1::Leases::NewStub(channel_);
+    containerd::services::leases::v1::CreateRequest request;
+    request.set_id(absl::StrCat("sluice-backfill-", image_.manifest.ToString()));
+    containerd::services::leases::v1::CreateResponse response;
+    ContainerdCall call(killed);
+    ASSERT_TRUE(leases->Create(call.context(), request, &response).ok());
+    killed.set_lease_id(request.id());
+  }
+  ASSERT_OK(KeepContent(killed, image_.manifest));
+  ASSERT_OK(Fill());
+  ASSERT_OK(RemoveImage(killed, kName));
+  EXPECT_FALSE(store_.HasBlob("default", image_.manifest, std::nullopt, Soon())) << "the lease still keeps it";
 }
 
 TEST_F(ImageBackfillTest, ImageThatIsRemovedMeanwhileIsNoMissingBlob) {

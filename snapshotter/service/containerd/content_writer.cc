@@ -152,7 +152,7 @@ absl::Status ContentWriter::Ingest(const std::string& ref, const Digest& digest,
     if (!sent.ok()) {
       upload.Abandon();
       if (!source.ok() && held == 0) Abort(ref);  // which has nothing in it
-      return Annotate(sent.status(), operation);
+      return source.ok() ? Annotate(sent.status(), operation) : source.status();
     }
     open = *sent;
   }

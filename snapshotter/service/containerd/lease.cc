@@ -39,9 +39,21 @@ absl::Status Keep(ContainerdSession& session, const std::string& type, const std
 }  // namespace
 
 absl::StatusOr<Lease> Lease::Take(ContainerdSession& session) {
+  return Create(session, absl::StrCat("sluice-", absl::ToUnixNanos(absl::Now())));
+}
+
+absl::StatusOr<Lease> Lease::Replace(ContainerdSession& session, const std::string& id) {
+  absl::StatusOr<Lease> lease = Create(session, id);
+  if (!absl::IsAlreadyExists(lease.status())) return lease;
+  session.set_lease_id(id);
+  if (const absl::Status status = Delete(session, /*sync=*/false); !absl::IsNotFound(status)) RETURN_IF_ERROR(status);
+  return Create(session, id);
+}
+
+absl::StatusOr<Lease> Lease::Create(ContainerdSession& session, const std::string& id) {
   const auto leases = leases_v1::Leases::NewStub(session.channel());
   leases_v1::CreateRequest request;
-  request.set_id(absl::StrCat("sluice-", absl::ToUnixNanos(absl::Now())));
+  request.set_id(id);
   (*request.mutable_labels())[kExpireLabel] =
       absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", absl::Now() + kExpiry, absl::UTCTimeZone());
   leases_v1::CreateResponse response;

@@ -17,6 +17,8 @@ class Lease {
  public:
   // It expires by itself after a day, if its owner is killed.
   static absl::StatusOr<Lease> Take(ContainerdSession& session);
+  // The same under an id that the next attempt at this work will use, too: it replaces what a killed owner has left.
+  static absl::StatusOr<Lease> Replace(ContainerdSession& session, const std::string& id);
 
   Lease(Lease&& other) noexcept : session_(std::exchange(other.session_, nullptr)) {}
   Lease& operator=(Lease&&) = delete;
@@ -27,6 +29,8 @@ class Lease {
   absl::Status Release();
 
  private:
+  static absl::StatusOr<Lease> Create(ContainerdSession& session, const std::string& id);
+
   explicit Lease(ContainerdSession* session) : session_(session) {}
 
   ContainerdSession* session_;
