@@ -1,9 +1,11 @@
 #include "cmd/verb_rollback.h"
 
 #include <cstddef>
+#include <filesystem>
 #include <memory>
 #include <set>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -91,12 +93,20 @@ absl::Status OutcomeOf(const std::vector<RolledBackImage>& images) {
   return Annotate(first, absl::StrCat(count, " of ", images.size(), " images not ready for another snapshotter"));
 }
 
+// Null if there is none: a node that is left shall not get a new one.
+absl::StatusOr<std::unique_ptr<BlobCache>> OpenDaemonsCache(const RollbackArguments& arguments, const Config& config) {
+  const std::string path = arguments.cache.empty() ? absl::StrCat(kDefaultRoot, "/cache") : arguments.cache;
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) return OpenCache(path, config);
+  if (arguments.cache.empty()) return nullptr;
+  return absl::NotFoundError(absl::StrCat("cache: ", path, ": no such directory"));
+}
+
 absl::Status Rollback(const RollbackArguments& arguments, const VerbContext& context) {
   ASSIGN_OR_RETURN(const Node node, OpenNode(arguments.node));
   ASSIGN_OR_RETURN(LayerProviderOptions options, ProviderOptions(node.config));
-  absl::StatusOr<std::unique_ptr<BlobCache>> cache = OpenCache(arguments.cache, node.config);
-  if (!cache.ok() && !arguments.cache.empty()) return cache.status();
-  if (cache.ok()) options.cache = cache->get();
+  ASSIGN_OR_RETURN(const std::unique_ptr<BlobCache> cache, OpenDaemonsCache(arguments, node.config));
+  options.cache = cache.get();
   ContentStoreClient store(node.containerd);
   LayerSources sources(SourcesOf(options));
   OriginFinder origins(OriginsOf(options));

@@ -15,7 +15,9 @@ readonly SECOND=$CONTAINERD_NAMESPACE-2
 readonly DEPENDENT_REF=$REGISTRY/dependent:1
 
 pull() { "$plain_pull" "$node/containerd.sock" "${2:-$CONTAINERD_NAMESPACE}" sluice "$1" >/dev/null; } # REF [NAMESPACE]
-rollback() { "$SLUICECTL" rollback --config "$node/sluice.toml" --cache "$storage/sluice/cache" "$@"; }
+# An empty cache of the test's own: the machine's may have anything.
+mkdir "$storage/cache"
+rollback() { "$SLUICECTL" rollback --config "$node/sluice.toml" --cache "$storage/cache" "$@"; }
 
 # expect_exit CODE COMMAND...: its output is in $node/out and $node/err.
 expect_exit() {
@@ -86,6 +88,7 @@ expect_refused 7 "$node/absent.sock" rollback --address "$node/absent.sock" --dr
 containerd_start
 pull "$REF"
 expect_refused 3 "no namespace nowhere" rollback --namespace nowhere
+expect_refused 3 "no such directory" "$SLUICECTL" rollback --config "$node/sluice.toml" --cache "$node/absent"
 expect_exit 2 rollback --snapshotter 'a"b'
 expect_exit 0 rollback --snapshotter overlayfs
 grep -qF "no image was unpacked with overlayfs" "$node/err" || fail "$(cat "$node/err")"
@@ -140,6 +143,7 @@ ctr -a "$node/containerd.sock" -n "$SECOND" images mount --snapshotter overlayfs
 ctr -a "$node/containerd.sock" -n "$SECOND" images unmount --snapshotter overlayfs --rm "$node/theirs" >/dev/null
 expect_running before
 stop_container before
+in_containerd containers rm before 2>/dev/null && fail "containerd removed a snapshot of a plugin that is not there"
 in_containerd containers rm --keep-snapshot before
 rm -rf "${root_directory:?}"
 said=$(in_containerd run --rm --snapshotter overlayfs "$REF" again) || fail "the image does not run without our root"
@@ -156,7 +160,7 @@ fresh "$LAYOUT"
 mv "$LAYOUT" "$LAYOUT-away"
 : >"$node/registry.log"
 { cat "$node/sluice.toml"; limit_downloads 4MiB; } >"$node/slow.toml"
-env --default-signal=INT "$SLUICECTL" rollback --config "$node/slow.toml" --cache "$storage/sluice/cache" \
+env --default-signal=INT "$SLUICECTL" rollback --config "$node/slow.toml" --cache "$storage/cache" \
   >"$node/out" 2>"$node/err" &
 roller=$!
 wait_until 60 "nothing is downloaded: $(cat "$node/err")" half_done

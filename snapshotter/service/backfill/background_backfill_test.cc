@@ -59,7 +59,8 @@ class BackgroundBackfillTest : public ::testing::Test {
     // Reads from the layout, and counts.
     options_.sources.open_remote = [this](const Endpoint&, const PlannedBlob& blob, int64_t offset,
                                           const Cancellation*) -> absl::StatusOr<std::unique_ptr<ByteReader>> {
-      if (!source_.ok()) return source_;
+      ++requests_;
+      if (!has_blobs_) return absl::NotFoundError("HTTP status 404");
       std::ifstream file(layout_.BlobPath(blob.digest));
       std::string bytes(std::istreambuf_iterator<char>(file), {});
       return std::make_unique<CountingReader>(bytes.substr(static_cast<size_t>(offset)), reads_, gate_);
@@ -135,7 +136,8 @@ class BackgroundBackfillTest : public ::testing::Test {
   std::shared_ptr<grpc::Channel> channel_ = OpenContainerdChannel(containerd_.socket_path());
   Cancellation cancellation_;
   ContentStoreClient store_{channel_};
-  absl::Status source_;
+  std::atomic<bool> has_blobs_{true};
+  std::atomic<int> requests_{0};
   std::atomic<int> reads_{0};
   std::atomic<bool> gate_{true};
   BackgroundBackfill::Options options_;
@@ -194,14 +196,11 @@ TEST_F(BackgroundBackfillTest, EndsAtOnceAlsoWhileItWaits) {
 
 TEST_F(BackgroundBackfillTest, WhatFailedIsTriedAgain) {
   FetchDocuments();
-  source_ = absl::NotFoundError("HTTP status 404");
+  has_blobs_ = false;
   Start({"sluice"});
-  absl::SleepFor(absl::Milliseconds(500));
+  ASSERT_TRUE(Await([this] { return requests_ >= 2; })) << "the first attempt, and another one by itself";
   EXPECT_FALSE(IsWhole());
-  // Seen by the thread with the next Prepare, which also makes it look at once.
-  backfill_.reset();
-  source_ = absl::OkStatus();
-  Start({"sluice"});
+  has_blobs_ = true;
   EXPECT_TRUE(Await([this] { return IsWhole(); }));
 }
 

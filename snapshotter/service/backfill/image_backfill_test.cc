@@ -328,6 +328,25 @@ TEST_F(ImageBackfillTest, RegistryThatIsDownIsAnotherErrorThanOneWithoutTheBlob)
   EXPECT_THAT(Fill(), StatusIs(StatusCode::kNotFound, "HTTP status 404"));
 }
 
+TEST_F(ImageBackfillTest, OneWritesABlobAtATime) {
+  Pull({});
+  MoveToRegistry();
+  int pieces = 0;
+  absl::Status other;
+  before_read_ = [&] {
+    if (++pieces > 1) return absl::OkStatus();
+    ContainerdSession session(channel_, "default", cancellation_);
+    ContentWriter writer(session);
+    const testing::BuiltLayer& layer = image_.layers[0];
+    other = writer.Resume(absl::StrCat("sluice-backfill-", layer.digest.ToString()), layer.digest, layer.size, {},
+                          [](int64_t) { return absl::InternalError("was asked for bytes"); });
+    return absl::OkStatus();
+  };
+  ASSERT_OK(Fill());
+  EXPECT_THAT(other, StatusIs(StatusCode::kUnavailable, "locked"));
+  ExpectWhole();
+}
+
 TEST_F(ImageBackfillTest, PortIsGuessedOnlyWhereNobodyKnowsIt) {
   Pull({});
   EXPECT_THAT(Inspect()->origin.endpoints, ElementsAre(Endpoint{"172.30.0.1:5000", "app", false}));
@@ -343,6 +362,21 @@ TEST_F(ImageBackfillTest, CancelledItLeavesNoLease) {
   };
   EXPECT_THAT(Fill(), StatusIs(StatusCode::kCancelled));
   EXPECT_EQ(LeasesAndIngests(), "0 leased, 1 half done");
+}
+
+TEST_F(ImageBackfillTest, WhatItWorksOnIsNotCollected) {
+  Pull({});
+  MoveToRegistry();
+  before_read_ = [this] {
+    ContainerdSession session(channel_, "default", cancellation_);
+    EXPECT_OK(RemoveImage(session, kName));
+    EXPECT_TRUE(store_.HasBlob("default", image_.manifest, std::nullopt, Soon()));
+    return absl::OkStatus();
+  };
+  ASSERT_OK(Fill());
+  CollectGarbage();
+  EXPECT_FALSE(store_.HasBlob("default", image_.manifest, std::nullopt, Soon())) << "nobody wants it any more";
+  EXPECT_FALSE(store_.HasBlob("default", image_.layers[0].digest, std::nullopt, Soon()));
 }
 
 TEST_F(ImageBackfillTest, LeaseOfOneThatWasKilledIsReplaced) {

@@ -90,7 +90,9 @@ absl::StatusOr<std::map<Digest, std::string>> ContentStoreClient::ListUnpacked(c
                      return ListOnce(containerd_namespace, {absl::StrCat("labels.\"", label, "\"")}, deadline);
                    }));
   std::map<Digest, std::string> tops;
-  for (const ContentInfo& config : configs) tops[config.digest] = config.labels.at(label);
+  for (const ContentInfo& config : configs) {
+    if (const auto top = config.labels.find(label); top != config.labels.end()) tops[config.digest] = top->second;
+  }
   return tops;
 }
 

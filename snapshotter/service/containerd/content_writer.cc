@@ -87,15 +87,16 @@ absl::StatusOr<bool> SendBytes(Upload& upload, ByteReader& reader, int64_t offse
 }
 
 absl::Status FromWriteStatus(const grpc::Status& status, const std::string& operation) {
+  // containerd has counted and hashed the bytes (content/local/writer.go, Commit).
+  if (status.error_code() == grpc::StatusCode::FAILED_PRECONDITION) {
+    return absl::DataLossError(absl::StrCat("containerd: ", operation, ": ", status.error_message()));
+  }
   // Their text is all that Go leaves of these errors.
   for (const auto& [error, text] : {std::pair(ENOSPC, "no space left on device"), {EDQUOT, "disk quota exceeded"}}) {
     if (absl::StrContains(status.error_message(), text)) return ErrnoStatus(error, "containerd", operation);
   }
   return FromGrpcStatus(status, operation);
 }
-
-// containerd has counted and hashed the bytes (content/local/writer.go, Commit).
-bool IsMismatch(const absl::Status& status) { return absl::IsFailedPrecondition(status); }
 
 }  // namespace
 
@@ -122,13 +123,12 @@ absl::Status ContentWriter::Resume(const std::string& ref, const Digest& digest,
   };
   int64_t held = 0;
   absl::Status status = Ingest(ref, digest, size, labels, start, held);
-  if (!IsMismatch(status)) return status;
+  if (!absl::IsDataLoss(status)) return status;
   Abort(ref);
   // What was there before may have been to blame.
   if (held > 0) status = Ingest(ref, digest, size, labels, start, held);
-  if (!IsMismatch(status)) return status;
-  Abort(ref);
-  return absl::DataLossError(status.message());
+  if (absl::IsDataLoss(status)) Abort(ref);
+  return status;
 }
 
 absl::Status ContentWriter::Ingest(const std::string& ref, const Digest& digest, int64_t size,
