@@ -42,6 +42,7 @@ struct Config {
   } registry;
   struct {
     std::string address = "/run/containerd/containerd.sock";
+    bool backfill_content = false;  // content = "backfill"; default "none"
   } containerd;
   struct {
     int64_t workers = 0;          // 0: as many as there are cores

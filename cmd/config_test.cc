@@ -20,6 +20,7 @@ TEST(ConfigTest, EverythingIsOptional) {
   EXPECT_TRUE(config.stores.empty());
   EXPECT_EQ(config.registry.hosts_dir, "/etc/containerd/certs.d");
   EXPECT_EQ(config.containerd.address, "/run/containerd/containerd.sock");
+  EXPECT_FALSE(config.containerd.backfill_content);
   EXPECT_EQ(config.unpack.workers, 0);
   EXPECT_FALSE(config.unpack.sync_on_commit);
 }
@@ -53,6 +54,7 @@ max_bytes_per_second = "50MiB"
 hosts = ["10.0.0.0/8"]
 [containerd]
 address = "/run/c.sock"
+content = "backfill"
 [unpack]
 workers = 3
 sync = "commit"
@@ -78,6 +80,7 @@ address = "127.0.0.1:9464"
   EXPECT_EQ(config.registry.hosts_dir, "/etc/certs.d");
   EXPECT_THAT(config.registry.plain_http_credentials, ElementsAre("r:5000"));
   EXPECT_EQ(config.containerd.address, "/run/c.sock");
+  EXPECT_TRUE(config.containerd.backfill_content);
   EXPECT_EQ(config.unpack.workers, 3);
   EXPECT_TRUE(config.unpack.sync_on_commit);
   EXPECT_EQ(config.cache.max_bytes, int64_t{20} << 30);
@@ -112,6 +115,7 @@ TEST(ConfigTest, TheManualsExampleIsValid) {
   EXPECT_EQ(config.registry.hosts_dir, defaults.registry.hosts_dir);
   EXPECT_EQ(config.registry.max_downloads, defaults.registry.max_downloads);
   EXPECT_EQ(config.containerd.address, defaults.containerd.address);
+  EXPECT_EQ(config.containerd.backfill_content, defaults.containerd.backfill_content);
   EXPECT_EQ(config.cache.min_free, defaults.cache.min_free);
   EXPECT_EQ(config.cache.min_free_inodes, defaults.cache.min_free_inodes);
 }
@@ -140,6 +144,8 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"WrongType", "[unpack]\nworkers = \"many\"\n", "c.toml:2: unpack.workers: must be a number from 0 to 1024"},
         Bad{"Negative", "[unpack]\nworkers = -1\n", "c.toml:2: unpack.workers: must be a number"},
         Bad{"BadChoice", "[unpack]\nsync = \"never\"\n", "c.toml:2: unpack.sync: must be \"background\" or \"commit\""},
+        Bad{"BadContent", "[containerd]\ncontent = \"all\"\n",
+            "c.toml:2: containerd.content: must be \"none\" or \"backfill\""},
         Bad{"RelativePath", "[containerd]\naddress = \"c.sock\"\n",
             "c.toml:2: containerd.address: must be an absolute path"},
         Bad{"StoreAsTable", "[store]\nkind = \"oci-layout\"\n", "c.toml:1: store: must be written [[store]]"},

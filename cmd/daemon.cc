@@ -23,6 +23,7 @@
 #include "snapshotter/path_layout.h"
 #include "snapshotter/recovery.h"
 #include "snapshotter/root_probe.h"
+#include "snapshotter/service/backfill/background_backfill.h"
 #include "snapshotter/service/containerd/connection.h"
 #include "snapshotter/service/containerd/content_store_client.h"
 #include "snapshotter/service/diff_service.h"
@@ -69,6 +70,7 @@ struct Daemon::Parts {
   std::unique_ptr<Snapshotter> snapshotter;
   std::unique_ptr<ActiveSnapshots> active_snapshots;
   std::unique_ptr<Applier> applier;
+  std::unique_ptr<BackgroundBackfill> backfill;  // null: the configuration wants none
   std::unique_ptr<SnapshotsService> service;
   std::unique_ptr<DiffService> diff_service;
   std::unique_ptr<PeerGuard> guard;
@@ -76,6 +78,8 @@ struct Daemon::Parts {
 
   absl::Status OpenState(const DaemonOptions& options);
   absl::Status OpenProvider(const Config& config);
+  absl::Status OpenBackfill(const LayerProviderOptions& options);
+  ServiceParts PartsOfService();
   absl::Status Serve(const DaemonOptions& options);
 };
 
@@ -114,8 +118,33 @@ absl::Status Daemon::Parts::OpenProvider(const Config& config) {
   content_store = std::make_unique<ContentStoreClient>(containerd);
   options.content_store = content_store.get();
   options.directories = layers.get();
+  if (config.containerd.backfill_content) RETURN_IF_ERROR(OpenBackfill(options));
   provider = MakeLayerProvider(std::move(options));
   return absl::OkStatus();
+}
+
+absl::Status Daemon::Parts::OpenBackfill(const LayerProviderOptions& options) {
+  BackgroundBackfill::Options wanted;
+  wanted.containerd = containerd;
+  wanted.store = content_store.get();
+  wanted.sources = SourcesOf(options);
+  wanted.origins = OriginsOf(options);
+  RETURN_IF_ERROR(metadata->Read([&wanted](const MetadataReader& reader) -> absl::Status {
+    ASSIGN_OR_RETURN(wanted.snapshotters, reader.Snapshotters());
+    return absl::OkStatus();
+  }));
+  backfill = std::make_unique<BackgroundBackfill>(std::move(wanted));
+  return absl::OkStatus();
+}
+
+ServiceParts Daemon::Parts::PartsOfService() {
+  ServiceParts parts{snapshotter.get(), quick.get(), walks.get(), cleanup.get()};
+  if (backfill == nullptr) return parts;
+  parts.on_layer_wanted = [this] { backfill->NotePrepareBegins(); };
+  parts.on_layer_answered = [this](const PrepareRequest& request, const absl::Status& answer) {
+    backfill->NotePrepareEnds(request, answer);
+  };
+  return parts;
 }
 
 absl::Status Daemon::Parts::Serve(const DaemonOptions& options) {
@@ -131,8 +160,7 @@ absl::Status Daemon::Parts::Serve(const DaemonOptions& options) {
   parts.quick = quick.get();
   parts.walks = walks.get();
   snapshotter = std::make_unique<Snapshotter>(parts);
-  service =
-      std::make_unique<SnapshotsService>(ServiceParts{snapshotter.get(), quick.get(), walks.get(), cleanup.get()});
+  service = std::make_unique<SnapshotsService>(PartsOfService());
   active_snapshots = std::make_unique<ActiveSnapshots>(*tree, *metadata);
   applier = std::make_unique<Applier>(*active_snapshots, *layers, *content_store, *quick,
                                       Applier::Options{.workers = static_cast<int>(options.config.unpack.workers),
@@ -155,6 +183,7 @@ Daemon::Parts::~Parts() {
   walks.reset();
   quick.reset();
   applier.reset();
+  backfill.reset();
   if (layers == nullptr) return;
   if (const absl::Status status = layers->SyncPublished(); !status.ok()) LOG(WARNING) << "stop: " << status.message();
 }

@@ -69,4 +69,17 @@ absl::StatusOr<LayerProviderOptions> ProviderOptions(const Config& config) {
   return options;
 }
 
+LayerSources::Options SourcesOf(const LayerProviderOptions& options) {
+  return {.stores = options.stores,
+          .cache = options.cache,
+          .content_store = options.content_store,
+          .open_remote = options.open_remote,
+          .locality = options.locality,
+          .policies = options.policies};
+}
+
+OriginOptions OriginsOf(const LayerProviderOptions& options) {
+  return {.locality = options.locality, .known_hosts = options.known_hosts, .hosts_dir = options.hosts_dir};
+}
+
 }  // namespace sluice

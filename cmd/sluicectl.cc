@@ -21,6 +21,8 @@
 #include "cmd/verb_export.h"
 #include "cmd/verb_inspect.h"
 #include "cmd/verb_pull.h"
+#include "cmd/verb_repair.h"
+#include "cmd/verb_rollback.h"
 #include "cmd/verb_unpack.h"
 
 namespace sluice {
@@ -122,6 +124,8 @@ int Run(int argc, char** argv) {
   AddExportVerb(app, run);
   AddCacheVerb(app, run);
   AddExplainVerb(app, run);
+  AddRollbackVerb(app, run);
+  AddRepairVerb(app, run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {

@@ -13,6 +13,7 @@
 #include "cmd/image_arguments.h"
 #include "cmd/image_pull.h"
 #include "cmd/image_result.h"
+#include "cmd/node_arguments.h"
 #include "cmd/progress.h"
 #include "cmd/terminal.h"
 #include "snapshotter/service/containerd/connection.h"
@@ -64,11 +65,6 @@ void PrintSummary(const PullArguments& arguments, const ResolvedImage& image, ab
         image.reference.ToString(), layers.size(), seconds, CountOf(layers, "present"), CountOf(layers, "snapshotter"),
         CountOf(layers, "containerd"), image.manifest.digest.Short(), image.found_in));
   }
-}
-
-// What containerd calls an invalid argument is the call, such as a snapshotter it does not know, never the image.
-absl::Status AboutContainerd(const absl::Status& status) {
-  return absl::IsInvalidArgument(status) ? absl::FailedPreconditionError(status.message()) : status;
 }
 
 absl::Status Pull(const PullArguments& arguments, const VerbContext& context) {

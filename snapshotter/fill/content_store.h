@@ -24,7 +24,8 @@ struct ContentInfo {
   absl::Time created_at;
   // When the content or its labels were last changed, as every pull does. containerd leaves it out of a list.
   std::optional<absl::Time> updated_at;
-  // Without those that list a manifest's layers (containerd.io/gc.ref.content.l.*): there are many, and nobody asks.
+  // A list leaves out those that list a manifest's layers (containerd.io/gc.ref.content.l.*): there are many, and
+  // nobody asks.
   std::map<std::string, std::string> labels;
 };
 

@@ -17,6 +17,7 @@ namespace {
 constexpr absl::Duration kOutage = absl::Seconds(30);
 // Somebody may just be logging in.
 constexpr absl::Duration kRefusal = absl::Seconds(5);
+constexpr size_t kSkipBytes = 1 << 20;
 // For asking containerd whether it has a blob.
 constexpr absl::Duration kContentTimeout = absl::Seconds(1);
 
@@ -34,6 +35,19 @@ bool IsRefusal(const absl::Status& status) {
 bool IsOutage(const absl::Status& status) { return IsRefusal(status) || absl::IsUnavailable(status); }
 
 bool IsAboutContent(const absl::Status& status) { return absl::IsDataLoss(status) || absl::IsInvalidArgument(status); }
+
+// Reads the first `count` bytes past.
+absl::Status Skip(ByteReader& reader, int64_t count, const Cancellation& cancellation) {
+  std::vector<char> skipped(kSkipBytes);
+  while (count > 0) {
+    RETURN_IF_ERROR(cancellation.Check());
+    const size_t wanted = std::min(static_cast<size_t>(count), skipped.size());
+    ASSIGN_OR_RETURN(const size_t got, reader.Read(absl::MakeSpan(skipped.data(), wanted)));
+    if (got == 0) return absl::DataLossError(absl::StrCat("it ends ", count, " bytes too early"));
+    count -= static_cast<int64_t>(got);
+  }
+  return absl::OkStatus();
+}
 
 std::string NameOf(const Endpoint& endpoint) { return absl::StrCat(endpoint.host, "/", endpoint.repository); }
 
@@ -123,9 +137,11 @@ class LayerSources::Search {
     switch (rung.source) {
       case BlobSource::kStore:
         for (LocalBlob& blob : stored) AddStored(std::move(blob));
+        SkipFrom(first);
         break;
       case BlobSource::kOwnCopy:
         for (LayerOffer& copy : copies_) found_.offers.push_back(std::move(copy));
+        SkipFrom(first);
         break;
       case BlobSource::kLocalRegistry:
         AddDownloads(rung.strategy, local_endpoints_);
@@ -139,6 +155,20 @@ class LayerSources::Search {
     for (size_t i = first; i < found_.offers.size(); ++i) {
       found_.offers[i].strategy = rung.strategy;
       found_.offers[i].source = rung.source;
+    }
+  }
+
+  // The offers from `first` on, whose readers begin at the blob's first byte, begin at the wanted one.
+  void SkipFrom(size_t first) {
+    if (wanted_.offset == 0) return;
+    for (size_t i = first; i < found_.offers.size(); ++i) {
+      auto& open = found_.offers[i].open;
+      open = [whole = std::move(open), offset = wanted_.offset,
+              cancellation = &cancellation_]() -> absl::StatusOr<std::unique_ptr<ByteReader>> {
+        ASSIGN_OR_RETURN(std::unique_ptr<ByteReader> reader, whole());
+        RETURN_IF_ERROR(Skip(*reader, offset, *cancellation));
+        return reader;
+      };
     }
   }
 
@@ -165,12 +195,13 @@ class LayerSources::Search {
         return sources->Download(endpoints, blob, offset, cancellation);
       };
       // Without its size nothing can be told from half of it.
-      if (strategy == Strategy::kCached && options_.cache != nullptr && blob.size.has_value()) {
+      const bool cached = strategy == Strategy::kCached && wanted_.keep && wanted_.offset == 0 && blob.size.has_value();
+      if (cached && options_.cache != nullptr) {
         offer.open = [cache = options_.cache, blob, fetch, cancellation = &cancellation_] {
           return cache->OpenOrFetch(blob.digest, *blob.size, fetch, cancellation);
         };
       } else {
-        offer.open = [fetch] { return fetch(0); };
+        offer.open = [fetch, offset = wanted_.offset] { return fetch(offset); };
       }
       offer.reject = [sources = &sources_, endpoints, blob](const absl::Status& reason) {
         if (!sources->IsNews(endpoints, reason)) return;

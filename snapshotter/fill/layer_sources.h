@@ -35,6 +35,10 @@ struct LayerWanted {
   std::vector<PlannedBlob> blobs;  // any of them will do, likeliest first
   Locality locality = Locality::kUnknown;
   std::vector<Endpoint> endpoints;
+  // Readers begin at this byte of the blob.
+  int64_t offset = 0;
+  // What a remote registry gives from the first byte on goes into the cache, for the next time.
+  bool keep = true;
 };
 
 // One way. The bytes are not verified: whoever reads them does.

@@ -296,6 +296,33 @@ TEST_F(LayerSourcesTest, BlobWhoseSizeIsNotKnownIsNotCached) {
   EXPECT_FALSE(cache_->Contains(blob_.digest, std::nullopt));
 }
 
+TEST_F(LayerSourcesTest, EveryReaderBeginsAtTheWantedByte) {
+  layout_.WriteBlob(kContent);
+  UseCache();
+  From({kRemote});
+  ASSERT_OK(ReadAll(Find().offers.back().open()).status());
+  requests_.clear();
+  wanted_.offset = 10;
+  const std::string rest = std::string(kContent).substr(10);
+  LayerSources::Offers found = Find();
+  ASSERT_EQ(found.offers.size(), 3u) << "a store, the cache, a registry: " << Show(found);
+  for (LayerOffer& offer : found.offers) EXPECT_EQ(*ReadAll(offer.open()), rest) << offer.place;
+  EXPECT_THAT(requests_, ElementsAre("registry.example/app from 10"));
+
+  wanted_.offset = blob_.size.value();
+  EXPECT_EQ(*ReadAll(Find().offers[0].open()), "");
+  wanted_.offset = blob_.size.value() + 1;
+  EXPECT_THAT(Find().offers[0].open().status(), StatusIs(StatusCode::kDataLoss, "ends 1 bytes too early"));
+}
+
+TEST_F(LayerSourcesTest, WhatIsNotToBeKeptGoesPastTheCache) {
+  From({kRemote});
+  UseCache();
+  wanted_.keep = false;
+  EXPECT_EQ(*ReadAll(Find().offers[0].open()), kContent);
+  EXPECT_FALSE(cache_->Contains(blob_.digest, blob_.size));
+}
+
 TEST_F(LayerSourcesTest, EveryReasonNamesItsMend) {
   const std::string blob = absl::StrCat("blob ", blob_.digest.ToString(), " of image registry.example/app:1");
   EXPECT_THAT(Find().reason, HasSubstr(absl::StrCat(blob, " is in no store on this host (registry (",

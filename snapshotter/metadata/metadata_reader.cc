@@ -185,6 +185,10 @@ absl::StatusOr<std::vector<SnapshotInfo>> MetadataReader::ListByRef(const std::s
                                      snapshotter, ref, parent_id));
 }
 
+absl::StatusOr<std::vector<std::string>> MetadataReader::Snapshotters() const {
+  return All(connection_.Query("SELECT DISTINCT snapshotter FROM snapshot ORDER BY snapshotter"), TextAt);
+}
+
 absl::StatusOr<std::vector<SnapshotRow>> MetadataReader::Uncounted() const {
   return All(connection_.Query("SELECT " SLUICE_SNAPSHOT_COLUMNS "WHERE s.kind = ? AND s.usage_bytes IS NULL",
                                static_cast<int>(SnapshotKind::kCommitted)),

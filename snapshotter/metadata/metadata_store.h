@@ -58,6 +58,8 @@ class MetadataReader {
   // Those of any kind with this ref label over this parent ("" = none).
   absl::StatusOr<std::vector<SnapshotInfo>> ListByRef(const std::string& snapshotter, const std::string& ref,
                                                       const std::string& parent) const;
+  // The proxy names that have snapshots.
+  absl::StatusOr<std::vector<std::string>> Snapshotters() const;
   // Committed snapshots whose usage is not stored.
   absl::StatusOr<std::vector<SnapshotRow>> Uncounted() const;
   // Snapshots that have a directory.

@@ -96,6 +96,8 @@ TEST_F(MetadataStoreTest, EachProxyNameIsAKeySpaceOfItsOwn) {
             SnapshotKind::kActive);
   EXPECT_EQ(Read([](const MetadataReader& reader) { return reader.Snapshot("three", "key"); }), std::nullopt);
   EXPECT_EQ(Read([](const MetadataReader& reader) { return reader.List("one"); }).size(), 1u);
+  Insert("one", "another", SnapshotKind::kActive);
+  EXPECT_THAT(Read([](const MetadataReader& reader) { return reader.Snapshotters(); }), ElementsAre("one", "two"));
 
   SnapshotRow again;
   again.snapshotter = "one";

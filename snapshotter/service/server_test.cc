@@ -3,9 +3,14 @@
 
 #include <filesystem>
 #include <future>
+#include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "base/mutex.h"
 #include "gmock/gmock.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
@@ -26,7 +31,12 @@ using testing::SnapshotterFixture;
 class ServerTest : public ::testing::Test {
  protected:
   ServerTest() : quick_(2), walks_(1), cleanup_(1) {
-    service_ = std::make_unique<SnapshotsService>(ServiceParts{&*snapshotter_, &quick_, &walks_, &cleanup_});
+    ServiceParts parts{&*snapshotter_, &quick_, &walks_, &cleanup_};
+    parts.on_layer_wanted = [this] { Note("wanted"); };
+    parts.on_layer_answered = [this](const PrepareRequest& request, const absl::Status& answer) {
+      Note(absl::StrCat(request.key, " over ", request.parent, ": ", absl::StatusCodeToString(answer.code())));
+    };
+    service_ = std::make_unique<SnapshotsService>(parts);
     diff_ = std::make_unique<DiffService>(*applier_, *service_);
     server_ = Server::Start(SocketClaim::Take(path_).value(), *service_, *diff_).value();
     stub_ = snapshots_v1::Snapshots::NewStub(grpc::CreateChannel("unix:" + path_, grpc::InsecureChannelCredentials()));
@@ -81,6 +91,20 @@ class ServerTest : public ::testing::Test {
     return pending;
   }
 
+  void Note(std::string event) {
+    const MutexLock lock(events_mutex_);
+    events_.push_back(std::move(event));
+  }
+  // What the service has told of layers, once there are `count` events.
+  std::vector<std::string> Events(size_t count) {
+    for (;; absl::SleepFor(absl::Milliseconds(1))) {
+      const MutexLock lock(events_mutex_);
+      if (events_.size() >= count) return events_;
+    }
+  }
+
+  Mutex events_mutex_;
+  std::vector<std::string> events_ SLUICE_GUARDED_BY(events_mutex_);
   testing::TempDir dir_;
   const std::string path_ = dir_.At("s.sock");
   testing::ApplierFixture applier_;
@@ -94,6 +118,26 @@ class ServerTest : public ::testing::Test {
   std::unique_ptr<snapshots_v1::Snapshots::Stub> stub_;
   snapshots_v1::PrepareSnapshotResponse prepared_;
 };
+
+TEST_F(ServerTest, PreparesOfLayersAreTold) {
+  ASSERT_TRUE(Prepare("plain").ok());
+  grpc::ClientContext context;
+  std::future<grpc::Status> pending = PrepareForever(context);
+  EXPECT_THAT(Events(1), ::testing::ElementsAre("wanted"));
+  context.TryCancel();
+  pending.wait();
+  EXPECT_THAT(Events(2), ::testing::ElementsAre("wanted", "waiting over : CANCELLED"));
+  service_->Refuse(absl::UnavailableError("another containerd"));
+  grpc::ClientContext refused;
+  snapshots_v1::PrepareSnapshotRequest request;
+  request.set_snapshotter("sluice");
+  request.set_key("key");
+  request.set_parent("base");
+  (*request.mutable_labels())[kRefLabel] = Digest::Of("x").ToString();
+  EXPECT_EQ(stub_->Prepare(&refused, request, &prepared_).error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_THAT(Events(4),
+              ::testing::ElementsAre("wanted", "waiting over : CANCELLED", "wanted", "key over base: UNAVAILABLE"));
+}
 
 TEST_F(ServerTest, ALifeOfASnapshot) {
   ASSERT_TRUE(Prepare("key").ok());

@@ -10,6 +10,7 @@
 #include "base/cancellation.h"
 #include "base/status_macros.h"
 #include "glog/logging.h"
+#include "snapshotter/labels.h"
 #include "snapshotter/service/mangled_key.h"
 #include "snapshotter/service/namespace_header.h"
 #include "snapshotter/service/proto_conversion.h"
@@ -67,11 +68,13 @@ grpc::ServerUnaryReactor* SnapshotsService::RunOn(WorkerPool& pool, Work work) {
 // A Prepare: its answer may come long after the pool's thread has left it.
 class SnapshotsService::PrepareReactor : public grpc::ServerUnaryReactor {
  public:
-  explicit PrepareReactor(snapshots_v1::PrepareSnapshotResponse* response)
-      : call_(std::make_shared<PendingPrepare>([this, response](absl::StatusOr<std::vector<Mount>> mounts) {
-          if (mounts.ok()) ToProto(*mounts, *response->mutable_mounts());
-          Finish(ToGrpcStatus(mounts.status()));
-        })) {}
+  PrepareReactor(snapshots_v1::PrepareSnapshotResponse* response, std::function<void(const absl::Status&)> answered)
+      : call_(std::make_shared<PendingPrepare>(
+            [this, response, answered = std::move(answered)](absl::StatusOr<std::vector<Mount>> mounts) {
+              if (answered != nullptr) answered(mounts.status());
+              if (mounts.ok()) ToProto(*mounts, *response->mutable_mounts());
+              Finish(ToGrpcStatus(mounts.status()));
+            })) {}
 
   // May outlive the reactor, which is deleted after the answer.
   const std::shared_ptr<PendingPrepare>& call() const { return call_; }
@@ -130,11 +133,20 @@ absl::Status SnapshotsService::Admission() {
   return draining_ ? ShuttingDownError() : refusal_;
 }
 
+std::function<void(const absl::Status&)> SnapshotsService::Follow(
+    const snapshots_v1::PrepareSnapshotRequest& request) const {
+  if (parts_.on_layer_answered == nullptr || !request.labels().contains(kRefLabel)) return nullptr;
+  parts_.on_layer_wanted();
+  return [this, prepare = ToPrepareRequest(request)](const absl::Status& answer) {
+    parts_.on_layer_answered(prepare, answer);
+  };
+}
+
 grpc::ServerUnaryReactor* SnapshotsService::Prepare(grpc::CallbackServerContext* context,
                                                     const snapshots_v1::PrepareSnapshotRequest* request,
                                                     snapshots_v1::PrepareSnapshotResponse* response) {
   Trace("prepare", request->snapshotter(), request->key());
-  auto* reactor = new PrepareReactor(response);
+  auto* reactor = new PrepareReactor(response, Follow(*request));
   const std::shared_ptr<PendingPrepare> call = reactor->call();
   absl::Status admission = Admission();
   if (admission.ok()) admission = CheckNamespace(*context, request->key());

@@ -2,6 +2,8 @@
 // taken here.
 #pragma once
 
+#include <functional>
+
 #include "absl/status/status.h"
 #include "base/mutex.h"
 #include "containerd/services/snapshots/v1/snapshots.grpc.pb.h"
@@ -18,6 +20,10 @@ struct ServiceParts {
   WorkerPool* quick = nullptr;    // transactions of milliseconds
   WorkerPool* walks = nullptr;    // Usage
   WorkerPool* cleanup = nullptr;  // Cleanup, which waits up to a minute
+  // Told when a Prepare that asks for a layer begins, and when it is answered: AlreadyExists if the layer is there.
+  // They return at once. Both null, or neither.
+  std::function<void()> on_layer_wanted = nullptr;
+  std::function<void(const PrepareRequest&, const absl::Status&)> on_layer_answered = nullptr;
 };
 
 // Thread-safe. gRPC's own threads only hand the calls to the pools; a Prepare that waits for its layer holds no thread.
@@ -63,6 +69,9 @@ class SnapshotsService final : public snapshots_v1::Snapshots::CallbackService {
   class UnaryCall;
   class PrepareReactor;
   class ListReactor;
+
+  // Tells that `request` has begun; what it returns, which may be null, is to be told how it ends.
+  std::function<void(const absl::Status&)> Follow(const snapshots_v1::PrepareSnapshotRequest& request) const;
 
   // Runs `work` on `pool` and ends the call with what it returns.
   template <typename Work>

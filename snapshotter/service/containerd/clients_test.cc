@@ -12,11 +12,13 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "snapshotter/service/containerd/connection.h"
+#include "snapshotter/service/containerd/container_client.h"
 #include "snapshotter/service/containerd/content_store_client.h"
 #include "snapshotter/service/containerd/content_writer.h"
 #include "snapshotter/service/containerd/identity.h"
 #include "snapshotter/service/containerd/image_client.h"
 #include "snapshotter/service/containerd/lease.h"
+#include "snapshotter/service/containerd/namespace_client.h"
 #include "snapshotter/service/containerd/session.h"
 #include "snapshotter/service/containerd/snapshot_client.h"
 #include "tests/testing/compress.h"
@@ -182,7 +184,8 @@ TEST_F(ClientsTest, BlobOfAnotherNamespaceIsTakenOver) {
 TEST_F(ClientsTest, ContentThatIsNotWhatItsDigestSaysIsRefused) {
   ASSERT_OK_AND_ASSIGN(Lease lease, Lease::Take(session_));
   ContentWriter writer(session_);
-  EXPECT_THAT(writer.WriteDocument(Digest::Of("this"), "that", {}), StatusIs(StatusCode::kFailedPrecondition));
+  EXPECT_THAT(writer.WriteDocument(Digest::Of("this"), "that", {}), StatusIs(StatusCode::kDataLoss));
+  EXPECT_THAT(writer.WriteDocument(Digest::Of("th"), "th", {}), IsOk());
   EXPECT_THAT(store_.ReadDocument("default", Digest::Of("this"), 100, Soon()), StatusIs(StatusCode::kNotFound));
 }
 
@@ -233,6 +236,47 @@ TEST_F(ClientsTest, LayerIsAppliedByContainerd) {
   EXPECT_OK(KeepSnapshot(session_, "overlayfs", "layer"));
   EXPECT_THAT(snapshots.Prepare("layer", "", {}), StatusIs(StatusCode::kAlreadyExists));
   EXPECT_OK(snapshots.Remove("layer"));
+}
+
+TEST_F(ClientsTest, RecordsOfSnapshotsAreAskedForWithoutTheSnapshotter) {
+  SnapshotClient snapshots(session_, "overlayfs");
+  ASSERT_OK_AND_ASSIGN(Lease lease, Lease::Take(session_));
+  ASSERT_OK(snapshots.Prepare("active", "", {}).status());
+  ASSERT_OK(snapshots.Prepare("extract", "", {}).status());
+  ASSERT_OK(snapshots.Commit("layer", "extract", {}));
+  for (const char* key : {"active", "layer"}) EXPECT_TRUE(*snapshots.IsRecorded(key)) << key;
+  for (const char* key : {"extract", "absent", "sluice-probe"}) EXPECT_FALSE(*snapshots.IsRecorded(key)) << key;
+  EXPECT_FALSE(*snapshots.Exists("sluice-probe")) << "nothing was made";
+  EXPECT_THAT(SnapshotClient(session_, "unknown").IsRecorded("layer"), StatusIs(StatusCode::kInvalidArgument));
+  EXPECT_THAT(SnapshotClient(session_, "unknown").Exists("layer"), StatusIs(StatusCode::kInvalidArgument));
+
+  ASSERT_OK_AND_ASSIGN(const auto leased, ListLeasedSnapshots(session_, "overlayfs"));
+  EXPECT_THAT(leased, ElementsAre(Pair(session_.lease_id(), UnorderedElementsAre("active", "layer"))));
+  EXPECT_THAT(*ListLeasedSnapshots(session_, "native"), IsEmpty());
+}
+
+TEST_F(ClientsTest, NamespacesAndContainersAreListed) {
+  EXPECT_THAT(*ListContainers(session_), IsEmpty());
+  ASSERT_OK_AND_ASSIGN(Lease lease, Lease::Take(session_));
+  ContainerdSession other(channel_, "other", cancellation_);
+  ASSERT_OK_AND_ASSIGN(Lease other_lease, Lease::Take(other));
+  EXPECT_THAT(*ListNamespaces(channel_, Soon()), UnorderedElementsAre("default", "other"));
+}
+
+TEST_F(ClientsTest, ContentIsKeptWithAllThatItRefersTo) {
+  ContainerdSession kept(channel_, "default", cancellation_);
+  ASSERT_OK_AND_ASSIGN(Lease lease, Lease::Take(kept));
+  Digest layer, manifest;
+  {
+    ASSERT_OK_AND_ASSIGN(Lease writing, Lease::Take(session_));
+    layer = Put("layer");
+    manifest = Put("manifest", {{kLayerLabel, layer.ToString()}});
+    Put("neither");
+    ASSERT_OK(KeepContent(kept, manifest));
+  }
+  EXPECT_TRUE(store_.HasBlob("default", manifest, std::nullopt, Soon()));
+  EXPECT_TRUE(store_.HasBlob("default", layer, std::nullopt, Soon()));
+  EXPECT_FALSE(store_.HasBlob("default", Digest::Of("neither"), std::nullopt, Soon()));
 }
 
 TEST_F(ClientsTest, UuidStaysTheSameAndAnotherOneIsRefused) {

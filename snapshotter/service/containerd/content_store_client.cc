@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/algorithm/container.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -37,13 +39,13 @@ absl::Time ToTime(const google::protobuf::Timestamp& timestamp) {
 }
 
 // Takes the labels out of `info`.
-ContentInfo ToContentInfo(const Digest& digest, content_v1::Info& info) {
+ContentInfo ToContentInfo(const Digest& digest, content_v1::Info& info, bool with_layers) {
   ContentInfo content;
   content.digest = digest;
   content.size = info.size();
   content.created_at = ToTime(info.created_at());
   for (auto& [key, value] : *info.mutable_labels()) {
-    if (!absl::StartsWith(key, kLayerLabelPrefix)) content.labels.emplace(key, std::move(value));
+    if (with_layers || !absl::StartsWith(key, kLayerLabelPrefix)) content.labels.emplace(key, std::move(value));
   }
   return content;
 }
@@ -68,31 +70,52 @@ ContentStoreClient::ContentStoreClient(const std::shared_ptr<grpc::Channel>& cha
 
 absl::StatusOr<std::vector<ContentInfo>> ContentStoreClient::ListManifests(const std::string& containerd_namespace,
                                                                            absl::Time deadline) {
-  return CallReconnecting(*channel_, deadline, [&] { return ListManifestsOnce(containerd_namespace, deadline); });
+  ASSIGN_OR_RETURN(std::vector<ContentInfo> manifests, CallReconnecting(*channel_, deadline, [&] {
+                     return ListOnce(containerd_namespace, {kManifestFilter, kIndexFilter}, deadline);
+                   }));
+  std::stable_sort(manifests.begin(), manifests.end(),
+                   [](const ContentInfo& a, const ContentInfo& b) { return a.created_at > b.created_at; });
+  return manifests;
 }
 
-absl::StatusOr<std::vector<ContentInfo>> ContentStoreClient::ListManifestsOnce(const std::string& containerd_namespace,
+absl::StatusOr<std::map<Digest, std::string>> ContentStoreClient::ListUnpacked(const std::string& containerd_namespace,
+                                                                               const std::string& snapshotter,
                                                                                absl::Time deadline) {
+  // A filter has no way to say more.
+  const bool is_name = absl::c_all_of(
+      snapshotter, [](unsigned char c) { return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-'; });
+  if (!is_name) return absl::InvalidArgumentError("the snapshotter's name is not made of letters, digits and \"._-\"");
+  const std::string label = absl::StrCat("containerd.io/gc.ref.snapshot.", snapshotter);
+  ASSIGN_OR_RETURN(const std::vector<ContentInfo> configs, CallReconnecting(*channel_, deadline, [&] {
+                     return ListOnce(containerd_namespace, {absl::StrCat("labels.\"", label, "\"")}, deadline);
+                   }));
+  std::map<Digest, std::string> tops;
+  for (const ContentInfo& config : configs) {
+    if (const auto top = config.labels.find(label); top != config.labels.end()) tops[config.digest] = top->second;
+  }
+  return tops;
+}
+
+absl::StatusOr<std::vector<ContentInfo>> ContentStoreClient::ListOnce(const std::string& containerd_namespace,
+                                                                      const std::vector<std::string>& filters,
+                                                                      absl::Time deadline) {
   grpc::ClientContext context;
   PrepareCall(context, containerd_namespace, deadline);
   content_v1::ListContentRequest request;
-  request.add_filters(kManifestFilter);
-  request.add_filters(kIndexFilter);
+  for (const std::string& filter : filters) request.add_filters(filter);
 
-  std::vector<ContentInfo> manifests;
+  std::vector<ContentInfo> contents;
   const auto stream = content_->List(&context, request);
   content_v1::ListContentResponse response;
   while (stream->Read(&response)) {
     for (content_v1::Info& info : *response.mutable_info()) {
       absl::StatusOr<Digest> digest = Digest::Parse(info.digest());
       if (!digest.ok()) continue;  // another algorithm than ours
-      manifests.push_back(ToContentInfo(*digest, info));
+      contents.push_back(ToContentInfo(*digest, info, /*with_layers=*/false));
     }
   }
   RETURN_IF_ERROR(FromGrpcStatus(stream->Finish(), "list content"));
-  std::stable_sort(manifests.begin(), manifests.end(),
-                   [](const ContentInfo& a, const ContentInfo& b) { return a.created_at > b.created_at; });
-  return manifests;
+  return contents;
 }
 
 absl::StatusOr<std::vector<Digest>> ContentStoreClient::ListLeased(const std::string& containerd_namespace,
@@ -143,7 +166,7 @@ absl::StatusOr<ContentInfo> ContentStoreClient::Stat(const std::string& containe
   content_v1::InfoResponse response;
   RETURN_IF_ERROR(
       FromGrpcStatus(content_->Info(&context, request, &response), absl::StrCat("stat ", digest.ToString())));
-  ContentInfo content = ToContentInfo(digest, *response.mutable_info());
+  ContentInfo content = ToContentInfo(digest, *response.mutable_info(), /*with_layers=*/true);
   content.updated_at = ToTime(response.info().updated_at());
   return content;
 }

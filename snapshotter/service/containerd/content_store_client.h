@@ -1,6 +1,7 @@
 // ContentStore over containerd's Content, Images and Leases services.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,11 +33,17 @@ class ContentStoreClient : public ContentStore {
   absl::StatusOr<std::vector<ImageRecord>> ListImages(const std::string& containerd_namespace,
                                                       absl::Time deadline) override;
 
+  // The configs of images that were unpacked with `snapshotter`, and the chainID of the top layer there: clients note
+  // it when all layers are (core/unpack/unpacker.go). InvalidArgument for what is no name of a snapshotter.
+  absl::StatusOr<std::map<Digest, std::string>> ListUnpacked(const std::string& containerd_namespace,
+                                                             const std::string& snapshotter, absl::Time deadline);
+
  private:
   using Lease = containerd::services::leases::v1::Lease;
 
-  absl::StatusOr<std::vector<ContentInfo>> ListManifestsOnce(const std::string& containerd_namespace,
-                                                             absl::Time deadline);
+  // Those that pass one of `filters`.
+  absl::StatusOr<std::vector<ContentInfo>> ListOnce(const std::string& containerd_namespace,
+                                                    const std::vector<std::string>& filters, absl::Time deadline);
   // Newest first.
   absl::StatusOr<std::vector<Lease>> ListLeasesOnce(const std::string& containerd_namespace, absl::Time deadline);
 

@@ -41,4 +41,16 @@ absl::Status PutImage(ContainerdSession& session, const std::string& name, const
   return absl::UnavailableError(absl::StrCat("containerd: ", operation, ": it is being made and removed by others"));
 }
 
+absl::Status RemoveImage(ContainerdSession& session, const std::string& name) {
+  const auto images = images_v1::Images::NewStub(session.channel());
+  images_v1::DeleteImageRequest request;
+  request.set_name(name);
+  request.set_sync(true);
+  google::protobuf::Empty response;
+  ContainerdCall call(session);
+  const grpc::Status status = images->Delete(call.context(), request, &response);
+  if (status.error_code() == grpc::StatusCode::NOT_FOUND) return absl::OkStatus();
+  return FromGrpcStatus(status, absl::StrCat("remove image ", name));
+}
+
 }  // namespace sluice

@@ -12,4 +12,8 @@ namespace sluice {
 // Makes the record `name`, or points the one that is there to `target`.
 absl::Status PutImage(ContainerdSession& session, const std::string& name, const Descriptor& target);
 
+// The record alone goes; garbage collection, which has ended when this returns, takes what nothing else refers to. OK,
+// too, if there is none.
+absl::Status RemoveImage(ContainerdSession& session, const std::string& name);
+
 }  // namespace sluice

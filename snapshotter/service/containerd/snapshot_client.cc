@@ -32,6 +32,17 @@ absl::StatusOr<bool> SnapshotClient::Exists(const std::string& key) {
   return true;
 }
 
+// No call answers from the records alone. But a Prepare looks there first for the layer that it is to make
+// (metadata/snapshot.go, createSnapshot), and next for its parent: one that is not there ends it.
+absl::StatusOr<bool> SnapshotClient::IsRecorded(const std::string& key) {
+  const absl::Status status =
+      Prepare("sluice-probe", "sluice-probe-without-parent", {{"containerd.io/snapshot.ref", key}}).status();
+  if (absl::IsAlreadyExists(status)) return true;
+  if (absl::IsNotFound(status)) return false;
+  RETURN_IF_ERROR(status);
+  return absl::InternalError(absl::StrCat("containerd: a snapshot was made over a parent that is not there for ", key));
+}
+
 absl::StatusOr<SnapshotClient::Mounts> SnapshotClient::Prepare(const std::string& key, const std::string& parent,
                                                                const Labels& labels) {
   snapshots_v1::PrepareSnapshotRequest request;

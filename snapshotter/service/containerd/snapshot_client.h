@@ -23,7 +23,10 @@ class SnapshotClient {
 
   SnapshotClient(ContainerdSession& session, std::string snapshotter);
 
+  // NotFound by the snapshotter counts as not there, whatever containerd's own records say.
   absl::StatusOr<bool> Exists(const std::string& key);
+  // Whether containerd itself has a record of `key`. The snapshotter is not asked, nothing is made.
+  absl::StatusOr<bool> IsRecorded(const std::string& key);
   // AlreadyExists: the layer that the labels name (snapshot.ref) is there.
   absl::StatusOr<Mounts> Prepare(const std::string& key, const std::string& parent, const Labels& labels);
   absl::Status Commit(const std::string& name, const std::string& key, const Labels& labels);
