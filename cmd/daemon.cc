@@ -13,6 +13,7 @@
 #include "glog/logging.h"
 #include "grpcpp/channel.h"
 #include "registry/cache/blob_cache.h"
+#include "snapshotter/fill/fill_ledger.h"
 #include "snapshotter/fill/image_layer_provider.h"
 #include "snapshotter/fill/worker_pool.h"
 #include "snapshotter/janitor.h"
@@ -21,6 +22,7 @@
 #include "snapshotter/path_layout.h"
 #include "snapshotter/recovery.h"
 #include "snapshotter/root_probe.h"
+#include "snapshotter/service/admin_service.h"
 #include "snapshotter/service/containerd/connection.h"
 #include "snapshotter/service/containerd/content_store_client.h"
 #include "snapshotter/service/peer_guard.h"
@@ -35,6 +37,7 @@ namespace {
 constexpr int kQuickThreads = 4;
 constexpr int kWalkThreads = 2;
 constexpr int kCleanupThreads = 1;
+constexpr int kAdminThreads = 2;  // one may wait for a deletion
 constexpr absl::Duration kDrainLimit = absl::Seconds(5);
 
 // Keys that are checked and that nothing reads in this version: nobody should take them for working.
@@ -43,6 +46,21 @@ void WarnOfKeysWithoutEffect(const Config& config) {
     if (is_set) LOG(WARNING) << "config: " << key << " has no effect in version " << kVersion;
   };
   warn(!config.metrics.address.empty(), "metrics.address");
+}
+
+admin_v1::Configuration InShort(const DaemonOptions& options) {
+  admin_v1::Configuration shown;
+  shown.set_path(options.config_path);
+  for (const StoreConfig& store : options.config.stores) {
+    admin_v1::Store& one = *shown.add_stores();
+    one.set_kind(std::string(StoreKindName(store.kind)));
+    one.set_path(store.path);
+    one.mutable_registries()->Add(store.registries.begin(), store.registries.end());
+  }
+  const std::vector<std::string>& local = options.config.registry.local_registries;
+  shown.mutable_local_registries()->Add(local.begin(), local.end());
+  shown.set_hosts_dir(options.config.registry.hosts_dir);
+  return shown;
 }
 
 }  // namespace
@@ -61,10 +79,13 @@ struct Daemon::Parts {
   std::unique_ptr<WorkerPool> quick;
   std::unique_ptr<WorkerPool> walks;
   std::unique_ptr<WorkerPool> cleanup;
+  std::unique_ptr<WorkerPool> admin_calls;
   std::unique_ptr<BlobCache> cache;
+  std::shared_ptr<FillLedger> ledger = std::make_shared<FillLedger>();
   std::unique_ptr<LayerProvider> provider;
   std::unique_ptr<Snapshotter> snapshotter;
   std::unique_ptr<SnapshotsService> service;
+  std::unique_ptr<AdminService> admin;
   std::unique_ptr<PeerGuard> guard;
   std::unique_ptr<Server> server;
 
@@ -108,6 +129,7 @@ absl::Status Daemon::Parts::OpenProvider(const Config& config) {
   content_store = std::make_unique<ContentStoreClient>(containerd);
   options.content_store = content_store.get();
   options.directories = layers.get();
+  options.ledger = ledger;
   provider = MakeLayerProvider(std::move(options));
   return absl::OkStatus();
 }
@@ -127,9 +149,14 @@ absl::Status Daemon::Parts::Serve(const DaemonOptions& options) {
   snapshotter = std::make_unique<Snapshotter>(parts);
   service =
       std::make_unique<SnapshotsService>(ServiceParts{snapshotter.get(), quick.get(), walks.get(), cleanup.get()});
+  admin_calls = std::make_unique<WorkerPool>(kAdminThreads);
+  admin = std::make_unique<AdminService>(
+      AdminParts{metadata.get(), layers.get(), janitor.get(), ledger.get(), cache.get(), service.get(),
+                 admin_calls.get()},
+      AdminFacts{kVersion, options.root, options.config.containerd.address, InShort(options)});
   guard = std::make_unique<PeerGuard>(containerd, *metadata, *service,
                                       PeerGuardOptions{options.config.containerd.address, options.root});
-  ASSIGN_OR_RETURN(server, Server::Start(std::move(claim), *service));
+  ASSIGN_OR_RETURN(server, Server::Start(std::move(claim), *service, {admin.get()}));
   return absl::OkStatus();
 }
 
@@ -139,6 +166,7 @@ Daemon::Parts::~Parts() {
   guard.reset();
   if (snapshotter != nullptr) snapshotter->Shutdown();
   provider.reset();
+  admin_calls.reset();
   cleanup.reset();
   walks.reset();
   quick.reset();

@@ -25,7 +25,8 @@ constexpr int kMaxMessageBytes = 16 << 20;
 Server::Server(std::unique_ptr<SocketClaim> claim, SnapshotsService& service, std::unique_ptr<grpc::Server> server)
     : claim_(std::move(claim)), service_(service), server_(std::move(server)) {}
 
-absl::StatusOr<std::unique_ptr<Server>> Server::Start(std::unique_ptr<SocketClaim> claim, SnapshotsService& service) {
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(std::unique_ptr<SocketClaim> claim, SnapshotsService& service,
+                                                      absl::Span<grpc::Service* const> others) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;
   int bound = 0;
@@ -33,6 +34,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(std::unique_ptr<SocketClai
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.SetMaxSendMessageSize(kMaxMessageBytes);
   builder.RegisterService(&service);
+  for (grpc::Service* other : others) builder.RegisterService(other);
 
   // From its first moment nobody but root may connect.
   const mode_t before = umask(0177);

@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "grpcpp/server.h"
 #include "snapshotter/service/snapshots_service.h"
 #include "snapshotter/service/socket_claim.h"
@@ -15,8 +16,10 @@ namespace sluice {
 // One thread at a time. Serves from Start() to Stop().
 class Server {
  public:
-  // Listens for `service` (borrowed) on the claimed path; containerd finds a socket there only once it is answered.
-  static absl::StatusOr<std::unique_ptr<Server>> Start(std::unique_ptr<SocketClaim> claim, SnapshotsService& service);
+  // Listens for `service` and `others` (borrowed) on the claimed path; containerd finds a socket there only once it is
+  // answered.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(std::unique_ptr<SocketClaim> claim, SnapshotsService& service,
+                                                       absl::Span<grpc::Service* const> others = {});
   ~Server();
 
   // New calls are answered Unavailable from now on; those under way have until `limit` to end, and are then cancelled.
