@@ -11,15 +11,19 @@
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
 #include "base/cancellation.h"
+#include "cmd/doctor/verb_doctor.h"
 #include "cmd/exit_code.h"
 #include "cmd/messages.h"
 #include "cmd/terminal.h"
 #include "cmd/verb.h"
 #include "cmd/verb_cache.h"
+#include "cmd/verb_config.h"
 #include "cmd/verb_explain.h"
 #include "cmd/verb_export.h"
 #include "cmd/verb_inspect.h"
+#include "cmd/verb_layers.h"
 #include "cmd/verb_pull.h"
+#include "cmd/verb_status.h"
 #include "cmd/verb_unpack.h"
 #include "cmd/version.h"
 
@@ -122,6 +126,10 @@ int Run(int argc, char** argv) {
   AddExportVerb(app, run);
   AddCacheVerb(app, run);
   AddExplainVerb(app, run);
+  AddStatusVerb(app, run);
+  AddLayersVerb(app, run);
+  AddConfigVerb(app, run);
+  AddDoctorVerb(app, run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {
