@@ -371,7 +371,15 @@ TEST(ChecksTest, WhatAnOlderContainerdNeeds) {
   NodeFacts facts = Healthy({1, 6, 20});
   UseCri(facts);
   facts.known_hosts.clear();
-  const std::vector<std::string> complaints = Complaints(facts);
+  std::vector<std::string> complaints = Complaints(facts);
+  ASSERT_EQ(complaints.size(), 2u);
+  EXPECT_EQ(
+      complaints[0],
+      "fail exports-root: /var/lib/containerd/io.containerd.snapshotter.v1.sluice is missing: the kubelet can't see "
+      "how full /var/lib/containerd-sluice-grpc is\nln -s /var/lib/containerd-sluice-grpc "
+      "/var/lib/containerd/io.containerd.snapshotter.v1.sluice");
+  facts.usual_roots = {"/var/lib/containerd/io.containerd.snapshotter.v1.sluice"};
+  complaints = Complaints(facts);
   ASSERT_EQ(complaints.size(), 1u);
   EXPECT_THAT(complaints[0], HasSubstr("[plugins.\"io.containerd.grpc.v1.cri\".containerd]\n  "
                                        "disable_snapshot_annotations = false"));
@@ -390,8 +398,11 @@ TEST(ChecksTest, AnImageThatOneOfOursHasIsNoTrap) {
   NodeFacts facts = Healthy();
   facts.hollow_images = {{"default", "app:1", 2, {"sluice"}}, {"default", "b:1", 1, {"sluice", "stargz"}}};
   EXPECT_THAT(Complaints(facts), IsEmpty());
-  UseCri(facts);
   facts.hollow_images = {{"k8s.io", "app:1", 2, {"sluice"}}};
+  facts.containerd_config.cri.runtime_snapshotters = {"sluice"};
+  EXPECT_THAT(Complaints(facts), IsEmpty());
+  UseCri(facts);
+  facts.containerd_config.cri.runtime_snapshotters.clear();
   EXPECT_THAT(Complaints(facts), IsEmpty());
 }
 

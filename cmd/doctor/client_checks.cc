@@ -91,6 +91,36 @@ bool CriUses(const ContainerdConfig& config, const std::vector<ProxyPlugin>& our
          absl::c_any_of(config.cri.runtime_snapshotters, [&](const std::string& name) { return Uses(ours, name); });
 }
 
+// Before there were exports, CRI looked where a snapshotter of containerd's own would have its root.
+void CheckUsualRoot(const NodeFacts& facts, const ProxyPlugin& proxy, Findings& findings) {
+  if (!CriUses(facts.containerd_config, {proxy})) return;
+  const std::string usual = absl::StrCat(facts.containerd_config.root, "/io.containerd.snapshotter.v1.", proxy.name);
+  if (facts.usual_roots.contains(usual)) return findings.Ok("exports-root", usual);
+  findings.Fail("exports-root", absl::StrCat(usual, " is missing: the kubelet can't see how full ", facts.root, " is"),
+                absl::StrCat("ln -s ", facts.root, " ", usual));
+}
+
+// CRI tells the kubelet how full the file system of this directory is.
+void CheckExportsRoot(const NodeFacts& facts, Findings& findings) {
+  if (!facts.containerd.version.has_value()) return;
+  const bool reads_exports = ReadsExportsRoot(*facts.containerd.version);
+  for (const ProxyPlugin& proxy : OurProxies(facts, "snapshot")) {
+    const auto root = proxy.exports.find("root");
+    if (!reads_exports) {
+      CheckUsualRoot(facts, proxy, findings);
+    } else if (root == proxy.exports.end() || root->second != facts.root) {
+      const std::string seen =
+          root == proxy.exports.end()
+              ? absl::StrCat(proxy.name, " has no exports.root: the kubelet can't see how full ", facts.root, " is")
+              : absl::StrCat(proxy.name, " has exports.root ", root->second, ", the daemon's root is ", facts.root);
+      const std::string lines = absl::StrCat("[proxy_plugins.", proxy.name, ".exports]\n  root = \"", facts.root, "\"");
+      findings.Fail("exports-root", seen, InContainerdConfig(facts, lines));
+    } else {
+      findings.Ok("exports-root", absl::StrCat(proxy.name, ": ", facts.root));
+    }
+  }
+}
+
 // Without annotations the daemon knows an image's registry but for its port.
 void CheckCriAnnotations(const NodeFacts& facts, Findings& findings) {
   const std::vector<ProxyPlugin> ours = OurProxies(facts, "snapshot");
@@ -116,17 +146,18 @@ void CheckCriAnnotations(const NodeFacts& facts, Findings& findings) {
                              InDaemonConfig(facts, "[registry]\nlocal_registries = [\"HOST:PORT\"]")));
 }
 
-// Which snapshotter will be asked for images of a namespace; "" if any of ours will do.
-std::string WantedSnapshotter(const NodeFacts& facts, const std::string& containerd_namespace) {
+// Which snapshotters may be asked for images of a namespace, the usual one first.
+std::vector<std::string> WantedSnapshotters(const NodeFacts& facts, const std::string& containerd_namespace) {
   const auto& cri = facts.containerd_config.cri;
-  if (containerd_namespace == kKubernetes && !cri.disabled) return cri.snapshotter;
-  return OurProxies(facts, "snapshot").empty() ? kOverlayfs : "";
-}
-
-bool IsUnpacked(const NodeFacts& facts, const HollowImage& image, const std::string& wanted) {
-  if (!wanted.empty()) return image.snapshotters.contains(wanted);
-  return absl::c_any_of(OurProxies(facts, "snapshot"),
-                        [&image](const ProxyPlugin& proxy) { return image.snapshotters.contains(proxy.name); });
+  std::vector<std::string> wanted;
+  if (containerd_namespace == kKubernetes && !cri.disabled) {
+    wanted = {cri.snapshotter};
+    wanted.insert(wanted.end(), cri.runtime_snapshotters.begin(), cri.runtime_snapshotters.end());
+  } else {
+    for (const ProxyPlugin& proxy : OurProxies(facts, "snapshot")) wanted.push_back(proxy.name);
+  }
+  if (wanted.empty()) wanted = {kOverlayfs};
+  return wanted;
 }
 
 // An image whose layers are only in one snapshotter can't be unpacked for another.
@@ -134,15 +165,16 @@ void CheckImages(const NodeFacts& facts, Findings& findings) {
   if (!facts.containerd.answers.ok()) return;
   size_t trapped = 0;
   for (const HollowImage& image : facts.hollow_images) {
-    const std::string wanted = WantedSnapshotter(facts, image.containerd_namespace);
-    if (IsUnpacked(facts, image, wanted) || ++trapped > kMostImages) continue;
+    const std::vector<std::string> wanted = WantedSnapshotters(facts, image.containerd_namespace);
+    const bool is_unpacked =
+        absl::c_any_of(wanted, [&image](const std::string& name) { return image.snapshotters.contains(name); });
+    if (is_unpacked || ++trapped > kMostImages) continue;
     const std::string name = absl::Utf8SafeCHexEscape(image.name);
     findings.Warn("images",
                   absl::StrCat(image.containerd_namespace, ": ", name, ": ", image.missing_layers,
                                " layers are in no content store, and unpacked by ",
                                image.snapshotters.empty() ? "nobody" : absl::StrJoin(image.snapshotters, ", "),
-                               ": with ", wanted.empty() ? OurProxies(facts, "snapshot")[0].name : wanted,
-                               " it fails with \"content digest ... not found\""),
+                               ": with ", wanted[0], " it fails with \"content digest ... not found\""),
                   absl::StrCat("ctr -a ", facts.containerd.address, " -n ", image.containerd_namespace, " images rm ",
                                name, "\nthen pull it again"));
   }
@@ -153,10 +185,8 @@ void CheckImages(const NodeFacts& facts, Findings& findings) {
 }
 
 constexpr Check kChecks[] = {
-    {"transfer", CheckTransfer},
-    {"differ", CheckDiffer},
-    {"cri-annotations", CheckCriAnnotations},
-    {"images", CheckImages},
+    {"exports-root", CheckExportsRoot},       {"transfer", CheckTransfer}, {"differ", CheckDiffer},
+    {"cri-annotations", CheckCriAnnotations}, {"images", CheckImages},
 };
 
 }  // namespace

@@ -148,26 +148,6 @@ void CheckOneContainerd(const NodeFacts& facts, Findings& findings) {
                 InContainerdConfig(facts, absl::StrCat("remove [proxy_plugins.", names.back(), "]")));
 }
 
-// CRI tells the kubelet how full the file system of this directory is.
-void CheckExportsRoot(const NodeFacts& facts, Findings& findings) {
-  const std::vector<ProxyPlugin> ours = OurProxies(facts, "snapshot");
-  if (ours.empty() || !facts.containerd.version.has_value() || !ReadsExportsRoot(*facts.containerd.version)) return;
-  for (const ProxyPlugin& proxy : ours) {
-    const auto root = proxy.exports.find("root");
-    if (root != proxy.exports.end() && root->second == facts.root) {
-      findings.Ok("exports-root", absl::StrCat(proxy.name, ": ", facts.root));
-      continue;
-    }
-    const std::string seen =
-        root == proxy.exports.end()
-            ? absl::StrCat(proxy.name, " has no exports.root: the kubelet can't see how full ", facts.root, " is")
-            : absl::StrCat(proxy.name, " has exports.root ", root->second, ", the daemon's root is ", facts.root);
-    findings.Fail("exports-root", seen,
-                  InContainerdConfig(
-                      facts, absl::StrCat("[proxy_plugins.", proxy.name, ".exports]\n  root = \"", facts.root, "\"")));
-  }
-}
-
 constexpr Check kChecks[] = {
     {"containerd", CheckContainerd},
     {"containerd-config", CheckContainerdConfig},
@@ -176,7 +156,6 @@ constexpr Check kChecks[] = {
     {"loaded", CheckLoaded},
     {"name", CheckName},
     {"one-containerd", CheckOneContainerd},
-    {"exports-root", CheckExportsRoot},
 };
 
 }  // namespace

@@ -26,8 +26,9 @@ namespace {
 
 constexpr char kTransfer[] = "io.containerd.transfer.v1.local";
 constexpr char kDiffService[] = "io.containerd.service.v1.diff-service";
-constexpr char kCri1[] = "io.containerd.grpc.v1.cri";         // 1.x
-constexpr char kCriImages[] = "io.containerd.cri.v1.images";  // 2.x
+constexpr char kCri1[] = "io.containerd.grpc.v1.cri";           // 1.x
+constexpr char kCriImages[] = "io.containerd.cri.v1.images";    // 2.x
+constexpr char kGrpcServer[] = "io.containerd.server.v1.grpc";  // from version 4 of the file on
 constexpr char kCriRuntime[] = "io.containerd.cri.v1.runtime";
 
 // The node at the end of `keys`; null where one of them is missing or no table.
@@ -160,6 +161,7 @@ absl::StatusOr<toml::table> ParseToml(absl::string_view text) {
 void Read(const toml::table& document, ContainerdConfig& config) {
   ReadText(document, {"root"}, config.root);
   ReadText(document, {"grpc", "address"}, config.address);
+  ReadText(document, {"plugins", kGrpcServer, "address"}, config.address);
   config.address = std::string(absl::StripPrefix(config.address, "unix://"));
   ReadProxies(document, config);
   ReadUnpack(document, config);

@@ -67,6 +67,36 @@ TEST(ContainerdConfigTest, OfContainerd2) {
   EXPECT_THAT(config.cri.runtime_snapshotters, ElementsAre("blockfile"));
 }
 
+// `containerd config dump` of 2.4.2, which was given what --print-config printed.
+TEST(ContainerdConfigTest, ADumpOfContainerd24) {
+  ASSERT_OK_AND_ASSIGN(const ContainerdConfig config, LoadContainerdConfig("cmd/doctor/testdata/containerd-2.4.toml"));
+  EXPECT_EQ(config.address, "/run/containerd/containerd.sock");
+  EXPECT_EQ(config.root, "/var/lib/containerd");
+  ASSERT_TRUE(config.unpack.has_value());
+  EXPECT_THAT(*config.unpack, ElementsAre(UnpackConfiguration{"linux/amd64", "overlayfs", "walking"},
+                                          UnpackConfiguration{"linux/amd64", "sluice", "sluice-diff"}));
+  EXPECT_THAT(config.proxies, ElementsAre(ProxyPlugin{"sluice",
+                                                      "snapshot",
+                                                      "/run/x.sock",
+                                                      {{"address", "/run/x.sock"},
+                                                       {"enable_remote_snapshot_annotations", "true"},
+                                                       {"root", "/var/lib/containerd-sluice-grpc"}}},
+                                          ProxyPlugin{"sluice-diff", "diff", "/run/x.sock", {}}));
+  ASSERT_TRUE(config.diff_order.has_value());
+  EXPECT_THAT(*config.diff_order, ElementsAre("walking"));
+  EXPECT_FALSE(config.cri.disabled);
+  EXPECT_EQ(config.cri.snapshotter, "overlayfs");
+  EXPECT_TRUE(config.cri.disable_snapshot_annotations);
+  EXPECT_EQ(config.cri.hosts_dir, "");
+}
+
+TEST(ContainerdConfigTest, TheSocketOfAVersion4File) {
+  ContainerdConfig config;
+  ASSERT_OK(ParseContainerdConfig(
+      "version = 4\n[plugins.'io.containerd.server.v1.grpc']\n  address = '/run/other.sock'\n", config));
+  EXPECT_EQ(config.address, "/run/other.sock");
+}
+
 TEST(ContainerdConfigTest, OfContainerd1) {
   ContainerdConfig config;
   ASSERT_OK(ParseContainerdConfig(R"(version = 2

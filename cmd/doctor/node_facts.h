@@ -95,6 +95,8 @@ struct NodeFacts {
   ContainerdConfig containerd_config;
   std::string configured_containerd;  // containerd.address of our configuration
   ContainerdFacts containerd;
+  // Of <containerd's root>/io.containerd.snapshotter.v1.<name> for the proxy plugins, those that are there.
+  std::set<std::string> usual_roots;
 
   // Registries and images.
   bool has_hosts_dir = false;

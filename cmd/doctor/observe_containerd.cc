@@ -54,11 +54,11 @@ std::string ReadProcess(pid_t pid, const char* name) {
   return content.str();
 }
 
-// The value of --config on its command line; "" without one.
-std::string ConfigOf(pid_t pid) {
+// The value of a flag on its command line, by the flag's long and short name; "" without it.
+std::string FlagOf(pid_t pid, const std::string& name, const std::string& short_name) {
   const std::vector<std::string> arguments = absl::StrSplit(ReadProcess(pid, "cmdline"), '\0');
   for (size_t i = 0; i < arguments.size(); ++i) {
-    for (const char* flag : {"--config", "-config", "-c"}) {
+    for (const std::string& flag : {"--" + name, "-" + name, "-" + short_name}) {
       if (arguments[i] == flag && i + 1 < arguments.size()) return arguments[i + 1];
       absl::string_view value = arguments[i];
       if (absl::ConsumePrefix(&value, absl::StrCat(flag, "="))) return std::string(value);
@@ -66,6 +66,8 @@ std::string ConfigOf(pid_t pid) {
   }
   return "";
 }
+
+std::string ConfigOf(pid_t pid) { return pid > 0 ? FlagOf(pid, "config", "c") : ""; }
 
 // No earlier than the process began: its 22nd field is in clock ticks since boot (proc(5)), rounded down, and counted
 // after the name, which may hold blanks.
@@ -144,6 +146,13 @@ void AskContainerd(ContainerdFacts& containerd) {
   if (containerd.socket.server > 0) containerd.started = StartOf(containerd.socket.server);
 }
 
+// A program that is containerd and nothing else beside: k3s, say, is many.
+bool IsContainerd(pid_t pid) {
+  std::error_code error;
+  const std::filesystem::path program = std::filesystem::read_symlink(absl::StrCat("/proc/", pid, "/exe"), error);
+  return !error && program.filename() == "containerd";
+}
+
 // The whole of it, defaults included, as the running program understands `path`.
 absl::StatusOr<std::string> DumpConfig(pid_t pid, const std::string& path, const Cancellation& cancellation) {
   const UniqueFd output(memfd_create("containerd-config", MFD_CLOEXEC));
@@ -164,13 +173,21 @@ void ReadConfig(const std::string& path, const Cancellation& cancellation, NodeF
   if (!config.ok()) return;
   const ContainerdFacts& containerd = facts.containerd;
   // 2.x rewrites sections of earlier versions and has defaults that no file shows.
-  if (containerd.version.has_value() && *containerd.version >= kSinceTransferPull && containerd.socket.server > 0) {
+  if (containerd.version.has_value() && *containerd.version >= kSinceTransferPull &&
+      IsContainerd(containerd.socket.server)) {
     const absl::StatusOr<std::string> dump = DumpConfig(containerd.socket.server, path, cancellation);
     ContainerdConfig effective = *config;
     if (dump.ok() && ParseContainerdConfig(*dump, effective).ok()) config = std::move(effective);
   }
+  // The command line has the last word.
+  const std::string flag = FlagOf(containerd.socket.server, "address", "a");
+  if (!flag.empty() && ConfigOf(containerd.socket.server) == path) config->address = flag;
   facts.containerd_config = *std::move(config);
-  for (ProxyPlugin& proxy : facts.containerd_config.proxies) proxy.address = Canonical(proxy.address);
+  for (ProxyPlugin& proxy : facts.containerd_config.proxies) {
+    proxy.address = Canonical(proxy.address);
+    const std::string usual = absl::StrCat(facts.containerd_config.root, "/io.containerd.snapshotter.v1.", proxy.name);
+    if (access(usual.c_str(), F_OK) == 0) facts.usual_roots.insert(usual);
+  }
   facts.containerd_config.address = Canonical(facts.containerd_config.address);
 }
 
@@ -188,7 +205,7 @@ void ObserveContainerd(const ObserveOptions& options, const Cancellation& cancel
   containerd.address = Canonical(containerd.address);
   AskContainerd(containerd);
   std::string path = options.containerd_config;
-  if (path.empty() && containerd.socket.server > 0) path = ConfigOf(containerd.socket.server);
+  if (path.empty()) path = ConfigOf(containerd.socket.server);
   ReadConfig(path.empty() ? kUsualConfig : path, cancellation, facts);
 }
 

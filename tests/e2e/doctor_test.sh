@@ -183,6 +183,21 @@ sed "s|^address = .*|address = \"/run/node-link/containerd.sock\"|" "$node/sluic
 config=$node/other.toml doctor
 expect ok containerd-address "$node/containerd.sock"
 
+node_case "containerd's address is on its command line"
+containerd_stop
+cp "$node/containerd.toml" "$node/containerd.toml.good"
+sed -i '/^\[grpc\]$/,+1d' "$node/containerd.toml"
+containerd --config "$node/containerd.toml" --address "$node/containerd.sock" >>"$node/containerd.log" 2>&1 &
+containerd_pid=$!
+wait_until 20 "containerd does not serve" in_containerd version
+code=0
+"$SLUICECTL" doctor --json --config "$node/sluice.toml" --address "$node/sluice.sock" >"$node/doctor.json" 2>"$node/doctor.err" || code=$?
+expect_healthy
+expect ok containerd-address "$node/containerd.sock"
+cp "$node/containerd.toml.good" "$node/containerd.toml"
+containerd_stop
+containerd_start
+
 node_case "two containerds on one socket"
 mkdir -p "$node/second"
 sed -e "s|$node/containerd.sock|$node/second/containerd.sock|; s|^state = .*|state = \"$node/second\"|" \
