@@ -125,9 +125,9 @@ Reader Table(std::map<std::string, Reader> readers) {
 }
 
 absl::StatusOr<StoreKind> ParseStoreKind(absl::string_view text) {
-  if (text == "oci-layout") return StoreKind::kOciLayout;
-  if (text == "zot") return StoreKind::kZot;
-  if (text == "distribution") return StoreKind::kDistribution;
+  for (const StoreKind kind : {StoreKind::kOciLayout, StoreKind::kZot, StoreKind::kDistribution}) {
+    if (text == StoreKindName(kind)) return kind;
+  }
   return absl::InvalidArgumentError("must be \"oci-layout\", \"zot\" or \"distribution\"");
 }
 
@@ -230,6 +230,18 @@ absl::StatusOr<Config> Parse(absl::string_view text) {
 }
 
 }  // namespace
+
+absl::string_view StoreKindName(StoreKind kind) {
+  switch (kind) {
+    case StoreKind::kOciLayout:
+      break;
+    case StoreKind::kZot:
+      return "zot";
+    case StoreKind::kDistribution:
+      return "distribution";
+  }
+  return "oci-layout";
+}
 
 absl::StatusOr<int64_t> ParseByteSize(absl::string_view text) {
   static const auto* const kUnits = new std::map<std::string, int64_t>{

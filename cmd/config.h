@@ -13,6 +13,9 @@ namespace sluice {
 
 enum class StoreKind { kOciLayout, kZot, kDistribution };
 
+// As the configuration names it: "oci-layout", "zot", "distribution".
+absl::string_view StoreKindName(StoreKind kind);
+
 struct StoreConfig {
   StoreKind kind = StoreKind::kOciLayout;
   std::string path;                     // absolute
@@ -58,6 +61,7 @@ struct Config {
   } metrics;
 };
 
+inline constexpr char kDefaultAddress[] = "/run/containerd-sluice-grpc/containerd-sluice-grpc.sock";
 inline constexpr char kDefaultRoot[] = "/var/lib/containerd-sluice-grpc";
 inline constexpr char kDefaultConfigPath[] = "/etc/containerd-sluice-grpc/config.toml";
 

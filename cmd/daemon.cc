@@ -15,6 +15,7 @@
 #include "registry/cache/blob_cache.h"
 #include "snapshotter/active_snapshots.h"
 #include "snapshotter/fill/applier.h"
+#include "snapshotter/fill/fill_ledger.h"
 #include "snapshotter/fill/image_layer_provider.h"
 #include "snapshotter/fill/worker_pool.h"
 #include "snapshotter/janitor.h"
@@ -23,6 +24,7 @@
 #include "snapshotter/path_layout.h"
 #include "snapshotter/recovery.h"
 #include "snapshotter/root_probe.h"
+#include "snapshotter/service/admin_service.h"
 #include "snapshotter/service/backfill/background_backfill.h"
 #include "snapshotter/service/containerd/connection.h"
 #include "snapshotter/service/containerd/content_store_client.h"
@@ -39,6 +41,7 @@ namespace {
 constexpr int kQuickThreads = 4;
 constexpr int kWalkThreads = 2;
 constexpr int kCleanupThreads = 1;
+constexpr int kAdminThreads = 2;  // one may wait for a deletion
 constexpr absl::Duration kDrainLimit = absl::Seconds(5);
 
 // Keys that are checked and that nothing reads in this version: nobody should take them for working.
@@ -47,6 +50,21 @@ void WarnOfKeysWithoutEffect(const Config& config) {
     if (is_set) LOG(WARNING) << "config: " << key << " has no effect in version " << kVersion;
   };
   warn(!config.metrics.address.empty(), "metrics.address");
+}
+
+admin_v1::Configuration InShort(const DaemonOptions& options) {
+  admin_v1::Configuration shown;
+  shown.set_path(options.config_path);
+  for (const StoreConfig& store : options.config.stores) {
+    admin_v1::Store& one = *shown.add_stores();
+    one.set_kind(std::string(StoreKindName(store.kind)));
+    one.set_path(store.path);
+    one.mutable_registries()->Add(store.registries.begin(), store.registries.end());
+  }
+  const std::vector<std::string>& local = options.config.registry.local_registries;
+  shown.mutable_local_registries()->Add(local.begin(), local.end());
+  shown.set_hosts_dir(options.config.registry.hosts_dir);
+  return shown;
 }
 
 }  // namespace
@@ -65,7 +83,9 @@ struct Daemon::Parts {
   std::unique_ptr<WorkerPool> quick;
   std::unique_ptr<WorkerPool> walks;
   std::unique_ptr<WorkerPool> cleanup;
+  std::unique_ptr<WorkerPool> admin_calls;
   std::unique_ptr<BlobCache> cache;
+  std::shared_ptr<FillLedger> ledger = std::make_shared<FillLedger>();
   std::unique_ptr<LayerProvider> provider;
   std::unique_ptr<Snapshotter> snapshotter;
   std::unique_ptr<ActiveSnapshots> active_snapshots;
@@ -73,6 +93,7 @@ struct Daemon::Parts {
   std::unique_ptr<BackgroundBackfill> backfill;  // null: the configuration wants none
   std::unique_ptr<SnapshotsService> service;
   std::unique_ptr<DiffService> diff_service;
+  std::unique_ptr<AdminService> admin;
   std::unique_ptr<PeerGuard> guard;
   std::unique_ptr<Server> server;
 
@@ -119,6 +140,7 @@ absl::Status Daemon::Parts::OpenProvider(const Config& config) {
   options.content_store = content_store.get();
   options.directories = layers.get();
   if (config.containerd.backfill_content) RETURN_IF_ERROR(OpenBackfill(options));
+  options.ledger = ledger;
   provider = MakeLayerProvider(std::move(options));
   return absl::OkStatus();
 }
@@ -166,9 +188,14 @@ absl::Status Daemon::Parts::Serve(const DaemonOptions& options) {
                                       Applier::Options{.workers = static_cast<int>(options.config.unpack.workers),
                                                        .always_sync = options.config.unpack.sync_on_commit});
   diff_service = std::make_unique<DiffService>(*applier, *service);
+  admin_calls = std::make_unique<WorkerPool>(kAdminThreads);
+  admin = std::make_unique<AdminService>(
+      AdminParts{metadata.get(), layers.get(), janitor.get(), ledger.get(), cache.get(), service.get(),
+                 admin_calls.get()},
+      AdminFacts{kVersion, options.root, options.config.containerd.address, InShort(options)});
   guard = std::make_unique<PeerGuard>(containerd, *metadata, *service,
                                       PeerGuardOptions{options.config.containerd.address, options.root});
-  ASSIGN_OR_RETURN(server, Server::Start(std::move(claim), *service, *diff_service));
+  ASSIGN_OR_RETURN(server, Server::Start(std::move(claim), {service.get(), diff_service.get(), admin.get()}));
   return absl::OkStatus();
 }
 
@@ -179,6 +206,7 @@ Daemon::Parts::~Parts() {
   if (snapshotter != nullptr) snapshotter->Shutdown();
   if (applier != nullptr) applier->Shutdown();
   provider.reset();
+  admin_calls.reset();
   cleanup.reset();
   walks.reset();
   quick.reset();

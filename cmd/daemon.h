@@ -10,8 +10,9 @@
 namespace sluice {
 
 struct DaemonOptions {
-  std::string address = "/run/containerd-sluice-grpc/containerd-sluice-grpc.sock";
+  std::string address = kDefaultAddress;
   std::string root = kDefaultRoot;
+  std::string config_path;  // where `config` was read from, for messages
   Config config;
 };
 

@@ -49,6 +49,7 @@ int main(int argc, char** argv) {
   auto config = sluice::LoadConfig(config_path);
   if (!config.ok()) return Refuse(config.status());
   options.config = *std::move(config);
+  options.config_path = config_path;
   const auto daemon = sluice::Daemon::Create(options);
   if (!daemon.ok()) return Refuse(daemon.status());
 

@@ -7,20 +7,6 @@
 namespace sluice {
 namespace {
 
-std::string NameOf(Strategy strategy) {
-  switch (strategy) {
-    case Strategy::kLayout:
-      return "layout";
-    case Strategy::kStream:
-      return "stream";
-    case Strategy::kCached:
-      return "cached";
-    case Strategy::kDefer:
-      break;
-  }
-  return "defer";
-}
-
 bool Offers(const LayerSources::Offers& offers, BlobSource source) {
   return std::any_of(offers.offers.begin(), offers.offers.end(),
                      [source](const LayerOffer& offer) { return offer.source == source; });
@@ -31,7 +17,8 @@ bool Offers(const LayerSources::Offers& offers, BlobSource source) {
 ExplainedLayer ExplainLayer(const LayerWanted& wanted, const LayerSources::Offers& offers) {
   ExplainedLayer layer;
   for (const LayerOffer& offer : offers.offers) {
-    layer.rungs.push_back({NameOf(offer.strategy), offer.place, layer.rungs.empty() ? "" : "one before it will do"});
+    layer.rungs.push_back(
+        {std::string(StrategyName(offer.strategy)), offer.place, layer.rungs.empty() ? "" : "one before it will do"});
   }
   const auto absent = [&](const char* strategy, const std::string& reason) {
     layer.rungs.push_back({strategy, "", reason});

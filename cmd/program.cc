@@ -85,7 +85,8 @@ class Child {
     pid_ = ::fork();
     if (pid_ < 0) return ErrnoStatus(errno, "fork", NameOf(call));
     if (pid_ == 0) {
-      Become(arguments, environment, null.get(), write_end.get(), call.directory_fd, parent);
+      const int output = call.output_fd < 0 ? null.get() : call.output_fd;
+      Become(arguments, environment, {null.get(), output, write_end.get()}, call.directory_fd, parent);
     }
     // In the child too: whoever comes first.
     ::setpgid(pid_, pid_);
@@ -118,15 +119,15 @@ class Child {
 
  private:
   // Between fork and exec only what is safe in a signal handler.
-  [[noreturn]] static void Become(const std::vector<char*>& arguments, const std::vector<char*>& environment, int null,
-                                  int messages, int directory, pid_t parent) {
+  [[noreturn]] static void Become(const std::vector<char*>& arguments, const std::vector<char*>& environment,
+                                  const std::array<int, 3>& standard_fds, int directory, pid_t parent) {
     ::setpgid(0, 0);
     // Whatever becomes of us.
     ::prctl(PR_SET_PDEATHSIG, SIGINT);
     if (::getppid() != parent) ::_exit(kCouldNotRun);
     ::signal(SIGPIPE, SIG_DFL);
-    const bool ready = ::dup2(null, STDIN_FILENO) >= 0 && ::dup2(null, STDOUT_FILENO) >= 0 &&
-                       ::dup2(messages, STDERR_FILENO) >= 0 && (directory < 0 || ::fchdir(directory) == 0);
+    bool ready = directory < 0 || ::fchdir(directory) == 0;
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) ready = ready && ::dup2(standard_fds[fd], fd) >= 0;
     if (ready) ::execve(arguments[0], arguments.data(), environment.data());
     ::_exit(kCouldNotRun);
   }

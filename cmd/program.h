@@ -20,9 +20,10 @@ struct ProgramCall {
   std::vector<std::string> argv;                                      // argv[0] is a path, and its last part the name
   std::vector<std::pair<std::string, std::string>> environment = {};  // beside our own
   int directory_fd = -1;                                              // where it runs; -1: where we are
+  int output_fd = -1;                                                 // its standard output; -1: thrown away
 };
 
-// Runs it with nothing on its standard input and its standard output thrown away, and waits. When cancelled it is
+// Runs it with nothing on its standard input, and waits. When cancelled it is
 // interrupted, with all that it has started, and killed if it does not end in time; it is interrupted, too, when the
 // calling thread ends.
 // Errors: Cancelled; else "<name>: the end of what it said", or how it ended.

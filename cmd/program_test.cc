@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "base/unique_fd.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/status_matchers.h"
@@ -53,6 +54,15 @@ TEST(RunProgramTest, ItsEndIsOurs) {
   EXPECT_THAT(RunProgram({.argv = {"/nowhere/prog"}}, cancellation), StatusIs(absl::StatusCode::kUnknown, "prog: "));
   EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1) << "no child is left";
   EXPECT_EQ(errno, ECHILD);
+}
+
+TEST(RunProgramTest, ItsOutputGoesWhereItIsAskedTo) {
+  const TempDir dir;
+  const UniqueFd output(open(dir.At("out").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  ProgramCall call = Shell("echo here; echo there >&2");
+  call.output_fd = output.get();
+  EXPECT_OK(RunProgram(call, Cancellation()));
+  EXPECT_EQ(Read(dir.At("out")), "here\n");
 }
 
 TEST(RunProgramTest, TheErrorIsTheEndOfWhatItSaidInOneLine) {

@@ -12,17 +12,21 @@
 #include "absl/strings/escaping.h"
 #include "base/cancellation.h"
 #include "base/version.h"
+#include "cmd/doctor/verb_doctor.h"
 #include "cmd/exit_code.h"
 #include "cmd/messages.h"
 #include "cmd/terminal.h"
 #include "cmd/verb.h"
 #include "cmd/verb_cache.h"
+#include "cmd/verb_config.h"
 #include "cmd/verb_explain.h"
 #include "cmd/verb_export.h"
 #include "cmd/verb_inspect.h"
+#include "cmd/verb_layers.h"
 #include "cmd/verb_pull.h"
 #include "cmd/verb_repair.h"
 #include "cmd/verb_rollback.h"
+#include "cmd/verb_status.h"
 #include "cmd/verb_unpack.h"
 
 namespace sluice {
@@ -126,6 +130,10 @@ int Run(int argc, char** argv) {
   AddExplainVerb(app, run);
   AddRollbackVerb(app, run);
   AddRepairVerb(app, run);
+  AddStatusVerb(app, run);
+  AddLayersVerb(app, run);
+  AddConfigVerb(app, run);
+  AddDoctorVerb(app, run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& asked) {

@@ -79,12 +79,12 @@ class SluicectlKillTest : public testing::SluicectlFixture {
   }
   bool HasStaging(const std::string& directory) const {
     const std::vector<std::string> names = NamesIn(directory);
-    return std::any_of(names.begin(), names.end(), IsStagingName);
+    return std::any_of(names.begin(), names.end(), IsStagedName);
   }
   // In work_ the tree and the metadata, both whole, and what is marked as unfinished by its name.
   void ExpectOnlyMarkedLeftovers() const {
     for (const std::string& name : NamesIn(work_.path())) {
-      EXPECT_TRUE(name == "root" || name == "m.json" || IsStagingName(name)) << name;
+      EXPECT_TRUE(name == "root" || name == "m.json" || IsStagedName(name)) << name;
     }
     EXPECT_TRUE(!std::filesystem::exists(metadata_) || nlohmann::json::accept(Read(metadata_)));
   }
@@ -131,7 +131,7 @@ TEST_F(SluicectlKillTest, KilledAnEmptyDirectoryIsThereWholeOrAsGoodAsEmpty) {
     SignalAfter(whole * i / kMoments, SIGKILL);
     ExpectOnlyMarkedLeftovers();
     const std::vector<std::string> names = NamesIn(root_);
-    if (std::all_of(names.begin(), names.end(), IsStagingName)) {
+    if (std::all_of(names.begin(), names.end(), IsStagedName)) {
       midway += names.empty() ? 0 : 1;
       ExpectNextWorks();
     } else {

@@ -33,7 +33,7 @@ absl::Status NotEmpty(const std::string& path) {
 
 absl::StatusOr<bool> HasOnlyStagings(int directory_fd, const std::string& path) {
   ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(directory_fd, path));
-  return std::all_of(names.begin(), names.end(), IsStagingName);
+  return std::all_of(names.begin(), names.end(), IsStagedName);
 }
 
 // What killed runs left does not count and is removed, unless there is more: then it marks what they had moved up.

@@ -91,7 +91,7 @@ absl::StatusOr<Staging> StageFile(int parent_fd) {
   });
 }
 
-bool IsStagingName(absl::string_view name) {
+bool IsStagedName(absl::string_view name) {
   const absl::string_view random = absl::StartsWith(name, kPrefix) ? name.substr(sizeof(kPrefix) - 1) : "";
   return random.size() == kRandomCharacters &&
          std::all_of(random.begin(), random.end(), [](unsigned char c) { return absl::ascii_isalnum(c); });
@@ -102,7 +102,7 @@ void RemoveAbandoned(int parent_fd, const Cancellation* cancellation) {
   const absl::StatusOr<std::vector<std::string>> names = NamesIn(parent_fd, ".");
   if (!names.ok()) return;
   for (const std::string& name : *names) {
-    if (IsStagingName(name)) RemoveIfAbandoned(parent_fd, name, cancellation);
+    if (IsStagedName(name)) RemoveIfAbandoned(parent_fd, name, cancellation);
   }
 }
 

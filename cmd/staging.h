@@ -25,7 +25,7 @@ absl::StatusOr<Staging> StageDirectory(int parent_fd);
 absl::StatusOr<Staging> StageFile(int parent_fd);
 
 // True for names as they are given here.
-bool IsStagingName(absl::string_view name);
+bool IsStagedName(absl::string_view name);
 
 // Removes what is abandoned in the directory `parent_fd` and belongs to this user; nothing where other users may rename
 // what is in it. What can't be removed stays, in silence: it is not this run's failure. `cancellation` may be null.

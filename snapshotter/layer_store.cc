@@ -118,7 +118,11 @@ std::shared_ptr<void> LayerStore::Hold() {
   });
 }
 
-absl::Status LayerStore::ReapUnclaimed() {
+absl::Status LayerStore::ReapUnclaimed() { return DiscardUnclaimed(options_.grace).status(); }
+
+absl::StatusOr<std::vector<LayerRecord>> LayerStore::PruneUnclaimed() { return DiscardUnclaimed(absl::ZeroDuration()); }
+
+absl::StatusOr<std::vector<LayerRecord>> LayerStore::DiscardUnclaimed(absl::Duration grace) {
   absl::Time waited_for = options_.now();
   {
     const MutexLock lock(holds_mutex_);
@@ -126,22 +130,27 @@ absl::Status LayerStore::ReapUnclaimed() {
   }
   std::vector<int64_t> expired;
   RETURN_IF_ERROR(metadata_.Read([&](const MetadataReader& reader) -> absl::Status {
-    ASSIGN_OR_RETURN(expired, reader.UnclaimedLayers(waited_for - options_.grace));
+    ASSIGN_OR_RETURN(expired, reader.UnclaimedLayers(waited_for - grace));
     return absl::OkStatus();
   }));
-  for (const int64_t id : expired) RETURN_IF_ERROR(DiscardIfUnclaimed(id));
-  return absl::OkStatus();
+  std::vector<LayerRecord> discarded;
+  for (const int64_t id : expired) {
+    ASSIGN_OR_RETURN(std::optional<LayerRecord> layer, DiscardIfUnclaimed(id));
+    if (layer.has_value()) discarded.push_back(*std::move(layer));
+  }
+  return discarded;
 }
 
-absl::Status LayerStore::DiscardIfUnclaimed(int64_t directory_id) {
-  bool dropped = false;
+absl::StatusOr<std::optional<LayerRecord>> LayerStore::DiscardIfUnclaimed(int64_t directory_id) {
+  std::optional<LayerRecord> dropped;
   RETURN_IF_ERROR(metadata_.Write([&](MetadataWriter& writer) -> absl::Status {
     ASSIGN_OR_RETURN(const int64_t claims, writer.Claims(directory_id));
     if (claims > 0) return absl::OkStatus();
-    dropped = true;
+    ASSIGN_OR_RETURN(dropped, writer.Layer(directory_id));
     return writer.DeleteLayer(directory_id);
   }));
-  return dropped ? tree_.Discard(directory_id) : absl::OkStatus();
+  if (dropped.has_value()) RETURN_IF_ERROR(tree_.Discard(directory_id));
+  return dropped;
 }
 
 absl::Status LayerStore::SyncPublished() {
@@ -167,7 +176,7 @@ absl::StatusOr<std::vector<LayerRecord>> LayerStore::Suspects() {
     return absl::OkStatus();
   }));
   for (LayerRecord& layer : suspects) {
-    RETURN_IF_ERROR(DiscardIfUnclaimed(layer.id));
+    RETURN_IF_ERROR(DiscardIfUnclaimed(layer.id).status());
     if (tree_.Exists(layer.id)) claimed.push_back(std::move(layer));
   }
   return claimed;

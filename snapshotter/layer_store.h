@@ -49,6 +49,8 @@ class LayerStore : public LayerDirectories {
   // Discards the layers that nobody has claimed within the grace period. One that is being claimed stays: claim and
   // deletion are transactions of the same store.
   absl::Status ReapUnclaimed();
+  // The same without the grace period. Returns what was discarded; its room is free once the trash is deleted.
+  absl::StatusOr<std::vector<LayerRecord>> PruneUnclaimed();
 
   // Brings to the disk what was published and marks it so. Cost: syncfs, if there is something to do.
   absl::Status SyncPublished();
@@ -62,7 +64,9 @@ class LayerStore : public LayerDirectories {
       : tree_(tree), metadata_(metadata), options_(std::move(options)), boot_id_(std::move(boot_id)) {}
 
   absl::StatusOr<std::optional<LayerRecord>> FindEqual(const LayerFacts& facts);
-  absl::Status DiscardIfUnclaimed(int64_t directory_id);
+  absl::StatusOr<std::vector<LayerRecord>> DiscardUnclaimed(absl::Duration grace);
+  // What was discarded; nothing if it is claimed, or gone.
+  absl::StatusOr<std::optional<LayerRecord>> DiscardIfUnclaimed(int64_t directory_id);
 
   SnapshotTree& tree_;
   MetadataStore& metadata_;

@@ -164,6 +164,27 @@ TEST_F(LayerStoreTest, NothingIsReapedThatSomebodyMayWaitFor) {
   EXPECT_FALSE(Has(layer, "file"));
 }
 
+TEST_F(LayerStoreTest, PruningKnowsNoGraceButSparesWhatIsClaimedOrWaitedFor) {
+  const LayerRecord claimed = Publish(Facts("claimed"));
+  const LayerRecord unclaimed = Publish(Facts("unclaimed"));
+  Claim(claimed.id);
+  clock_.Advance(absl::Nanoseconds(1));
+  auto hold = layers_->Hold();
+  const LayerRecord waited_for = Publish(Facts("waited for"));
+  clock_.Advance(absl::Nanoseconds(1));
+
+  ASSERT_OK_AND_ASSIGN(const std::vector<LayerRecord> pruned, layers_->PruneUnclaimed());
+  ASSERT_THAT(pruned, SizeIs(1));
+  EXPECT_EQ(pruned[0].id, unclaimed.id);
+  EXPECT_EQ(pruned[0].facts.usage_bytes, 4096);
+  EXPECT_FALSE(Has(unclaimed, "file"));
+  EXPECT_TRUE(Has(claimed, "file"));
+  EXPECT_TRUE(Has(waited_for, "file"));
+  hold.reset();
+  ASSERT_OK_AND_ASSIGN(const std::vector<LayerRecord> rest, layers_->PruneUnclaimed());
+  EXPECT_THAT(rest, SizeIs(1));
+}
+
 TEST_F(LayerStoreTest, ALostDirectoryIsFilledAgainInItsPlace) {
   const LayerRecord layer = Publish(Facts("d"), "first");
   Claim(layer.id);

@@ -147,6 +147,7 @@ class SnapshotterFixture {
   SnapshotTree& tree() { return *tree_; }
   MetadataStore& metadata() { return *metadata_; }
   LayerStore& layers() { return *layers_; }
+  Janitor& janitor() { return *janitor_; }
   ScriptedProvider& provider() { return provider_; }
   ManualClock& clock() { return clock_; }
   std::string Path(absl::string_view name) const { return dir_.At(absl::StrCat("root/", name)); }

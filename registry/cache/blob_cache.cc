@@ -70,6 +70,8 @@ absl::StatusOr<std::unique_ptr<BlobCache>> BlobCache::Open(const std::string& pa
 
 const std::string& BlobCache::path() const { return impl_->directory().path(); }
 
+int64_t BlobCache::max_bytes() const { return impl_->space()->limits().max_bytes; }
+
 bool BlobCache::Contains(const Digest& digest, std::optional<int64_t> size) const {
   const std::optional<CacheEntry> entry = impl_->directory().Find(BlobPlace::kWhole, digest);
   return entry.has_value() && entry->length == size.value_or(entry->length);

@@ -51,6 +51,8 @@ class BlobCache {
   static absl::StatusOr<std::unique_ptr<BlobCache>> Open(const std::string& path, const BlobCacheOptions& options);
 
   const std::string& path() const;
+  // How much it may hold.
+  int64_t max_bytes() const;
 
   // True if the blob is here, whole. Says nothing about its content.
   bool Contains(const Digest& digest, std::optional<int64_t> size) const;

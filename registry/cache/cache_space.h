@@ -31,6 +31,7 @@ class CacheSpace {
   CacheSpace(CacheDirectory directory, const CacheLimits& limits) : directory_(std::move(directory)), limits_(limits) {}
 
   const CacheDirectory& directory() const { return directory_; }
+  const CacheLimits& limits() const { return limits_; }
 
   // Makes room for the file `fd` to become `size` bytes long, and reserves it. False: it does not fit, and nothing was
   // evicted in vain as far as that can be known beforehand.

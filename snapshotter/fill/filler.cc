@@ -30,9 +30,10 @@ struct Filler::Waiter {
 };
 
 struct Filler::Entry {
-  Entry(FillJob job, LayerDirectories& directories, LayerSources& sources, const UnpackLimits& limits)
+  Entry(FillJob job, LayerDirectories& directories, LayerSources& sources, const Options& options)
       : key(KeyOf(job)),
-        fill(std::make_unique<LayerFill>(std::move(job), directories, sources, limits, cancellation)) {}
+        fill(std::make_unique<LayerFill>(std::move(job), directories, sources, *options.ledger, options.limits,
+                                         cancellation)) {}
 
   const Key key;
   Cancellation cancellation;
@@ -124,7 +125,7 @@ Filler::EntryPtr Filler::Join(FillJob job, const EntryPtr& below) {
     if (entry->below == nullptr || HasFailed(*entry->below)) entry->below = below;
     return entry;
   }
-  auto entry = std::make_shared<Entry>(std::move(job), directories_, sources_, options_.limits);
+  auto entry = std::make_shared<Entry>(std::move(job), directories_, sources_, options_);
   entry->below = below;
   entries_[key] = entry;
   ready_.push_back(entry);

@@ -15,6 +15,7 @@
 #include "base/cancellation.h"
 #include "base/digest.h"
 #include "base/mutex.h"
+#include "snapshotter/fill/fill_ledger.h"
 #include "snapshotter/fill/layer_fill.h"
 #include "snapshotter/fill/layer_sources.h"
 #include "snapshotter/layer_directories.h"
@@ -31,6 +32,7 @@ class Filler {
     int workers = 0;    // 0: as many as there are cores
     int downloads = 4;  // layers that are fetched and unpacked at once, beside those
     UnpackLimits limits;
+    std::shared_ptr<FillLedger> ledger = std::make_shared<FillLedger>();  // default: one that nobody reads
   };
 
   using Done = std::function<void(absl::StatusOr<LayerRecord>)>;

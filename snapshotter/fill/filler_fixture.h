@@ -261,6 +261,7 @@ class FillerFixture : public ::testing::Test {
   void StartFiller(int workers) {
     Filler::Options options;
     options.workers = workers;
+    options.ledger = ledger_;
     filler_ = std::make_unique<Filler>(directories_, sources_, options);
   }
 
@@ -305,6 +306,7 @@ class FillerFixture : public ::testing::Test {
   std::shared_ptr<GatedStore> store_ =
       std::make_shared<GatedStore>(MakeOciLayoutStore("registry", layout_directory_.path(), {}));
   DirectoriesInMemory directories_;
+  std::shared_ptr<FillLedger> ledger_ = std::make_shared<FillLedger>();
   LayerSources sources_{{.stores = {store_}}};
   LogCapture log_;
   std::unique_ptr<Filler> filler_;

@@ -49,6 +49,7 @@ class ImageLayerProvider : public LayerProvider {
  public:
   explicit ImageLayerProvider(LayerProviderOptions options)
       : directories_(*options.directories),
+        ledger_(options.ledger),
         resolver_(options.content_store, {.locality = options.locality,
                                           .known_hosts = std::move(options.known_hosts),
                                           .hosts_dir = std::move(options.hosts_dir)}),
@@ -59,12 +60,19 @@ class ImageLayerProvider : public LayerProvider {
                   .locality = options.locality,
                   .policies = std::move(options.policies)}),
         filler_(directories_, sources_,
-                {.workers = options.workers, .downloads = options.downloads, .limits = options.limits}),
+                {.workers = options.workers,
+                 .downloads = options.downloads,
+                 .limits = options.limits,
+                 .ledger = options.ledger}),
         resolvers_(kResolverThreads) {}
 
   ~ImageLayerProvider() override { stopping_.store(true); }
 
-  void Provide(LayerRequest request, std::shared_ptr<Cancellation> cancellation, Done done) override {
+  void Provide(LayerRequest request, std::shared_ptr<Cancellation> cancellation, Done wanted) override {
+    Done done = [ledger = ledger_, wanted = std::move(wanted)](absl::StatusOr<ProvidedLayer> provided) {
+      if (!provided.ok() && !absl::IsCancelled(provided.status())) ledger->Deferred(provided.status());
+      wanted(std::move(provided));
+    };
     resolvers_.Submit(
         [this, request = std::move(request), cancellation = std::move(cancellation), done = std::move(done)]() mutable {
           if (stopping_.load() || (cancellation != nullptr && cancellation->cancelled())) {
@@ -123,6 +131,7 @@ class ImageLayerProvider : public LayerProvider {
   }
 
   LayerDirectories& directories_;
+  const std::shared_ptr<FillLedger> ledger_;
   Resolver resolver_;
   LayerSources sources_;
   Filler filler_;

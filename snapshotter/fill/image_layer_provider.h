@@ -8,6 +8,7 @@
 #include "registry/locality.h"
 #include "registry/store/store.h"
 #include "snapshotter/fill/content_store.h"
+#include "snapshotter/fill/fill_ledger.h"
 #include "snapshotter/fill/layer_sources.h"
 #include "snapshotter/fill/registry_policy.h"
 #include "snapshotter/layer_directories.h"
@@ -31,6 +32,7 @@ struct LayerProviderOptions {
   int workers = 0;                          // 0: as many as there are cores
   int downloads = 4;                        // layers that are fetched and unpacked at once, beside those
   UnpackLimits limits;
+  std::shared_ptr<FillLedger> ledger = std::make_shared<FillLedger>();
 };
 
 // Its destructor answers what is still waiting with Cancelled and joins its threads.

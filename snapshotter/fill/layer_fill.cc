@@ -40,13 +40,14 @@ bool IsOnThisHost(BlobSource source) { return source == BlobSource::kStore || so
 
 }  // namespace
 
-LayerFill::LayerFill(FillJob job, LayerDirectories& directories, LayerSources& sources, const UnpackLimits& limits,
-                     const Cancellation& cancellation)
+LayerFill::LayerFill(FillJob job, LayerDirectories& directories, LayerSources& sources, FillLedger& ledger,
+                     const UnpackLimits& limits, const Cancellation& cancellation)
     : job_(std::move(job)),
       directories_(directories),
       sources_(sources),
       limits_(limits),
-      cancellation_(cancellation) {}
+      cancellation_(cancellation),
+      page_(ledger.Begin(job_.wanted.image, job_.wanted.blobs)) {}
 
 absl::StatusOr<std::optional<LayerRecord>> LayerFill::FindExisting() {
   if (!job_.claim.config_diff_id.has_value()) return std::nullopt;  // the fill has to find out which layer it is
@@ -58,6 +59,7 @@ absl::StatusOr<bool> LayerFill::StreamFromThisHost() {
   ASSIGN_OR_RETURN(const bool streamed, TryOffers(IsOnThisHost));
   if (streamed) return true;
   if (next_offer_ == offers_.offers.size()) return NothingHolds();
+  page_->QueuedForDownload();
   return false;
 }
 
@@ -76,6 +78,7 @@ absl::StatusOr<bool> LayerFill::TryOffers(const std::function<bool(BlobSource)>&
     }
     if (IsFinal(status)) return status;
     offer.reject(status);
+    page_->GaveUp(offer.strategy, status);
     last_failure_ = status;
   }
   return false;
@@ -92,6 +95,7 @@ absl::Status LayerFill::NothingHolds() const {
 
 absl::Status LayerFill::StreamFrom(const LayerOffer& offer) {
   const absl::Time start = absl::Now();
+  page_->Reading(offer.strategy, offer.blob);
   unpacker_.reset();
   ASSIGN_OR_RETURN(staged_, directories_.Stage());
   UnpackOptions options;
@@ -101,7 +105,10 @@ absl::Status LayerFill::StreamFrom(const LayerOffer& offer) {
 
   LayerSource source;
   source.name = absl::StrCat("layer ", offer.blob.digest.Short());
-  source.open = offer.open;
+  source.open = [this, &offer]() -> absl::StatusOr<std::unique_ptr<ByteReader>> {
+    ASSIGN_OR_RETURN(std::unique_ptr<ByteReader> reader, offer.open());
+    return page_->Metered(std::move(reader));
+  };
   source.expected = {
       .blob_digest = offer.blob.digest, .blob_bytes = offer.blob.size, .diff_id = job_.claim.config_diff_id};
   absl::Status status = unpacker_->Stream(source);
@@ -113,6 +120,7 @@ absl::Status LayerFill::StreamFrom(const LayerOffer& offer) {
   strategy_ = offer.strategy;
   place_ = offer.place;
   busy_ = absl::Now() - start;
+  page_->Settling();
   return absl::OkStatus();
 }
 
@@ -139,6 +147,7 @@ absl::StatusOr<LayerRecord> LayerFill::Publish(absl::Span<const int64_t> parents
   facts.usage_inodes = layer.usage_inodes;
   unpacker_.reset();
   ASSIGN_OR_RETURN(LayerRecord record, directories_.Publish(std::move(staged_), facts));
+  page_->Filled(strategy_, layer.blob_bytes);
   LogFilled(job_, strategy_, place_, layer, busy_ + (absl::Now() - start));
   return record;
 }

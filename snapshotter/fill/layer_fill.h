@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "base/cancellation.h"
+#include "snapshotter/fill/fill_ledger.h"
 #include "snapshotter/fill/layer_sources.h"
 #include "snapshotter/fill/proof.h"
 #include "snapshotter/fill/strategy.h"
@@ -30,8 +31,8 @@ struct FillJob {
 class LayerFill {
  public:
   // All borrowed but `job`.
-  LayerFill(FillJob job, LayerDirectories& directories, LayerSources& sources, const UnpackLimits& limits,
-            const Cancellation& cancellation);
+  LayerFill(FillJob job, LayerDirectories& directories, LayerSources& sources, FillLedger& ledger,
+            const UnpackLimits& limits, const Cancellation& cancellation);
 
   // The directory of this layer, if there is one already.
   absl::StatusOr<std::optional<LayerRecord>> FindExisting();
@@ -62,6 +63,7 @@ class LayerFill {
   LayerSources& sources_;
   const UnpackLimits limits_;
   const Cancellation& cancellation_;
+  const std::unique_ptr<FillLedger::Page> page_;
 
   LayerSources::Offers offers_;
   size_t next_offer_ = 0;

@@ -39,6 +39,20 @@ std::vector<Rung> StrategyLadder(const LayerSituation& situation) {
   return ladder;
 }
 
+absl::string_view StrategyName(Strategy strategy) {
+  switch (strategy) {
+    case Strategy::kLayout:
+      return "layout";
+    case Strategy::kStream:
+      return "stream";
+    case Strategy::kCached:
+      return "cached";
+    case Strategy::kDefer:
+      break;
+  }
+  return "defer";
+}
+
 absl::string_view LogPhrase(Strategy strategy) {
   switch (strategy) {
     case Strategy::kLayout:

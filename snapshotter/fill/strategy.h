@@ -53,6 +53,9 @@ struct LayerSituation {
 // allowed.
 std::vector<Rung> StrategyLadder(const LayerSituation& situation);
 
+// As the configuration, `status` and `explain` name it: "layout", "stream", "cached", "defer".
+absl::string_view StrategyName(Strategy strategy);
+
 // What the log says once per layer, after it is verified and in place (kDefer: when it is given up). Exact: people and
 // tests search for it.
 absl::string_view LogPhrase(Strategy strategy);

@@ -71,6 +71,14 @@ absl::StatusOr<std::vector<T>> All(SqliteQuery query, absl::StatusOr<T> (*at)(co
   }
 }
 
+absl::StatusOr<SnapshotCount> CountAt(const SqliteQuery& query) {
+  return SnapshotCount{query.Text(0), static_cast<SnapshotKind>(query.Int(1)), query.Int(2)};
+}
+
+absl::StatusOr<LayerUser> LayerUserAt(const SqliteQuery& query) {
+  return LayerUser{query.Int(0), query.Text(1), query.Text(2)};
+}
+
 absl::StatusOr<int64_t> NumberAt(const SqliteQuery& query) { return query.Int(0); }
 absl::StatusOr<std::string> TextAt(const SqliteQuery& query) { return query.Text(0); }
 
@@ -200,6 +208,12 @@ absl::StatusOr<std::vector<SnapshotRow>> MetadataReader::SnapshotsWithDirectory(
              SnapshotAt);
 }
 
+absl::StatusOr<std::vector<SnapshotCount>> MetadataReader::CountSnapshots() const {
+  return All(connection_.Query("SELECT snapshotter, kind, count(*) FROM snapshot GROUP BY snapshotter, kind "
+                               "ORDER BY snapshotter, kind"),
+             CountAt);
+}
+
 absl::StatusOr<std::optional<LayerRecord>> MetadataReader::Layer(int64_t directory_id) const {
   return First(connection_.Query("SELECT " SLUICE_LAYER_COLUMNS "WHERE l.directory_id = ?", directory_id), LayerAt);
 }
@@ -223,6 +237,23 @@ absl::StatusOr<std::vector<LayerRecord>> MetadataReader::LayersOfBlob(const Dige
 
 absl::StatusOr<std::vector<LayerRecord>> MetadataReader::Layers() const {
   return All(connection_.Query("SELECT " SLUICE_LAYER_COLUMNS "ORDER BY l.directory_id"), LayerAt);
+}
+
+absl::StatusOr<LayerTotals> MetadataReader::TotalLayers() const {
+  SqliteQuery query = connection_.Query(
+      "SELECT count(*), ifnull(sum(usage_bytes), 0), ifnull(sum(unclaimed), 0), ifnull(sum(unclaimed * usage_bytes), 0)"
+      " FROM (SELECT usage_bytes, NOT EXISTS (SELECT 1 FROM snapshot s WHERE s.directory_id = layer.directory_id)"
+      " AS unclaimed FROM layer)");
+  RETURN_IF_ERROR(query.Next().status());
+  return LayerTotals{query.Int(0), query.Int(1), query.Int(2), query.Int(3)};
+}
+
+absl::StatusOr<std::vector<LayerUser>> MetadataReader::LayerUsers(int64_t after_id, int64_t last_id) const {
+  return All(connection_.Query("SELECT s.directory_id, s.snapshotter, s.key FROM snapshot s "
+                               "JOIN layer l ON l.directory_id = s.directory_id "
+                               "WHERE s.directory_id > ? AND s.directory_id <= ? ORDER BY s.directory_id, s.id",
+                               after_id, last_id),
+             LayerUserAt);
 }
 
 absl::StatusOr<int64_t> MetadataReader::Claims(int64_t directory_id) const {

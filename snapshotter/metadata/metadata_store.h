@@ -36,6 +36,29 @@ struct SnapshotRow {
   std::optional<Digest> chain_id;
 };
 
+struct SnapshotCount {
+  std::string snapshotter;
+  SnapshotKind kind = SnapshotKind::kActive;
+  int64_t count = 0;
+  bool operator==(const SnapshotCount&) const = default;
+};
+
+struct LayerTotals {
+  int64_t layers = 0;
+  int64_t bytes = 0;  // on the disk
+  int64_t unclaimed_layers = 0;
+  int64_t unclaimed_bytes = 0;
+  bool operator==(const LayerTotals&) const = default;
+};
+
+// A snapshot whose directory is a layer's.
+struct LayerUser {
+  int64_t directory_id = 0;
+  std::string snapshotter;
+  std::string key;
+  bool operator==(const LayerUser&) const = default;
+};
+
 // What can be asked within one transaction. Everything is seen at one moment.
 class MetadataReader {
  public:
@@ -64,6 +87,8 @@ class MetadataReader {
   absl::StatusOr<std::vector<SnapshotRow>> Uncounted() const;
   // Snapshots that have a directory.
   absl::StatusOr<std::vector<SnapshotRow>> SnapshotsWithDirectory() const;
+  // How many there are, by proxy name and kind.
+  absl::StatusOr<std::vector<SnapshotCount>> CountSnapshots() const;
 
   absl::StatusOr<std::optional<LayerRecord>> Layer(int64_t directory_id) const;
   absl::StatusOr<std::optional<LayerRecord>> SelfContainedLayer(const Digest& diff_id) const;
@@ -71,6 +96,9 @@ class MetadataReader {
   // Those that were filled from this blob: one that is self-contained, or one for each chain.
   absl::StatusOr<std::vector<LayerRecord>> LayersOfBlob(const Digest& blob_digest) const;
   absl::StatusOr<std::vector<LayerRecord>> Layers() const;
+  absl::StatusOr<LayerTotals> TotalLayers() const;
+  // Whose directory the layers with ids above `after_id`, and not above `last_id`, are; in their order.
+  absl::StatusOr<std::vector<LayerUser>> LayerUsers(int64_t after_id, int64_t last_id) const;
   // How many snapshots' directory this is, or the layer that they have adopted.
   absl::StatusOr<int64_t> Claims(int64_t directory_id) const;
   // Layers published before `time` that no snapshot claims.

@@ -302,6 +302,32 @@ TEST_F(MetadataStoreTest, UnclaimedLayersAreThoseWithoutSnapshotAndOldEnough) {
   EXPECT_EQ(Read([](const MetadataReader& reader) { return reader.Claims(2); }), 0);
 }
 
+TEST_F(MetadataStoreTest, CountsAndUsers) {
+  const auto totals = [this] { return Read([](const MetadataReader& reader) { return reader.TotalLayers(); }); };
+  EXPECT_EQ(totals(), (LayerTotals{}));
+  for (const int64_t id : {1, 2, 3}) {
+    LayerRecord layer;
+    layer.id = id;
+    layer.facts.diff_id = Digest::Of(std::to_string(id));
+    layer.facts.usage_bytes = 100 * id;
+    ASSERT_OK(store_->Write([&](MetadataWriter& writer) { return writer.InsertLayer(layer, false, "boot", kThen); }));
+  }
+  Insert("s", "two", SnapshotKind::kCommitted, std::nullopt, 2);
+  Insert("t", "two", SnapshotKind::kCommitted, std::nullopt, 2);
+  Insert("s", "three", SnapshotKind::kCommitted, std::nullopt, 3);
+  Insert("s", "rw", SnapshotKind::kActive, std::nullopt, 4);
+  EXPECT_EQ(totals(), (LayerTotals{3, 600, 1, 100}));
+  EXPECT_THAT(Read([](const MetadataReader& reader) { return reader.CountSnapshots(); }),
+              ElementsAre(SnapshotCount{"s", SnapshotKind::kActive, 1}, SnapshotCount{"s", SnapshotKind::kCommitted, 2},
+                          SnapshotCount{"t", SnapshotKind::kCommitted, 1}));
+  EXPECT_THAT(Read([](const MetadataReader& reader) { return reader.LayerUsers(0, 100); }),
+              ElementsAre(LayerUser{2, "s", "two"}, LayerUser{2, "t", "two"}, LayerUser{3, "s", "three"}));
+  EXPECT_THAT(Read([](const MetadataReader& reader) { return reader.LayerUsers(2, 3); }),
+              ElementsAre(LayerUser{3, "s", "three"}));
+  EXPECT_THAT(Read([](const MetadataReader& reader) { return reader.LayerUsers(0, 2); }),
+              ElementsAre(LayerUser{2, "s", "two"}, LayerUser{2, "t", "two"}));
+}
+
 TEST_F(MetadataStoreTest, ReadersSeeOneMomentWhileAWriterWrites) {
   std::thread writer([this] {
     for (int i = 0; i < 50; ++i) {

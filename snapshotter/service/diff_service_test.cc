@@ -42,7 +42,7 @@ std::string SmallTar() { return TarBuilder().Directory("d").File("d/f", "text").
 class DiffServiceTest : public ::testing::Test {
  protected:
   explicit DiffServiceTest(ContentStore* content = nullptr) : applier_({.workers = 2}, content) {
-    server_ = Server::Start(SocketClaim::Take(path_).value(), snapshots_, diff_).value();
+    server_ = Server::Start(SocketClaim::Take(path_).value(), {&snapshots_, &diff_}).value();
     stub_ = diff_v1::Diff::NewStub(grpc::CreateChannel("unix:" + path_, grpc::InsecureChannelCredentials()));
   }
   ~DiffServiceTest() override { server_->Stop(absl::Seconds(1)); }

@@ -17,7 +17,6 @@ namespace {
 constexpr std::chrono::seconds kUntilAnswered(1);
 constexpr absl::Duration kOnceAnswered = absl::Seconds(30);
 constexpr absl::Duration kCallLimit = absl::Milliseconds(800);
-constexpr char kUuidKey[] = "containerd_uuid";
 
 }  // namespace
 
@@ -45,8 +44,8 @@ void PeerGuard::Round() {
 
 absl::Status PeerGuard::Compare(const std::string& uuid) {
   return metadata_.Write([&](MetadataWriter& writer) -> absl::Status {
-    ASSIGN_OR_RETURN(const std::optional<std::string> known, writer.Meta(kUuidKey));
-    if (!known.has_value()) return writer.SetMeta(kUuidKey, uuid);
+    ASSIGN_OR_RETURN(const std::optional<std::string> known, writer.Meta(kContainerdUuidKey));
+    if (!known.has_value()) return writer.SetMeta(kContainerdUuidKey, uuid);
     return CheckContainerdUuid(uuid, *known, options_.address, options_.root);
   });
 }

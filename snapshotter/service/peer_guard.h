@@ -13,6 +13,9 @@
 
 namespace sluice {
 
+// Where the metadata keeps the UUID of the containerd that the root belongs to.
+inline constexpr char kContainerdUuidKey[] = "containerd_uuid";
+
 struct PeerGuardOptions {
   std::string address;  // of containerd, for messages
   std::string root;     // likewise

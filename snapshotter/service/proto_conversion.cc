@@ -1,8 +1,5 @@
 #include "snapshotter/service/proto_conversion.h"
 
-#include "absl/time/time.h"
-#include "google/protobuf/timestamp.pb.h"
-
 namespace sluice {
 namespace {
 
@@ -20,20 +17,20 @@ snapshots::Kind KindOf(SnapshotKind kind) {
   return snapshots::UNKNOWN;
 }
 
-void SetTime(absl::Time time, google::protobuf::Timestamp& message) {
+}  // namespace
+
+void ToProto(absl::Time time, google::protobuf::Timestamp& message) {
   const int64_t seconds = absl::ToUnixSeconds(time);
   message.set_seconds(seconds);
   message.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
 }
 
-}  // namespace
-
 void ToProto(const SnapshotInfo& info, snapshots::Info& message) {
   message.set_name(info.name);
   message.set_parent(info.parent);
   message.set_kind(KindOf(info.kind));
-  SetTime(info.created, *message.mutable_created_at());
-  SetTime(info.updated, *message.mutable_updated_at());
+  ToProto(info.created, *message.mutable_created_at());
+  ToProto(info.updated, *message.mutable_updated_at());
   for (const auto& [key, value] : info.labels) (*message.mutable_labels())[key] = value;
 }
 

@@ -11,6 +11,7 @@
 
 namespace sluice {
 
+void ToProto(absl::Time time, google::protobuf::Timestamp& message);
 void ToProto(const SnapshotInfo& info, containerd::services::snapshots::v1::Info& message);
 void ToProto(const std::vector<Mount>& mounts, google::protobuf::RepeatedPtrField<containerd::types::Mount>& messages);
 std::vector<Mount> FromProto(const google::protobuf::RepeatedPtrField<containerd::types::Mount>& messages);

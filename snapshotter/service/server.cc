@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <initializer_list>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -22,20 +23,21 @@ constexpr int kMaxMessageBytes = 16 << 20;
 
 }  // namespace
 
-Server::Server(std::unique_ptr<SocketClaim> claim, SnapshotsService& snapshots, DiffService& diff,
-               std::unique_ptr<grpc::Server> server)
-    : claim_(std::move(claim)), snapshots_(snapshots), diff_(diff), server_(std::move(server)) {}
+Server::Server(std::unique_ptr<SocketClaim> claim, const ServedServices& services, std::unique_ptr<grpc::Server> server)
+    : claim_(std::move(claim)), services_(services), server_(std::move(server)) {}
 
-absl::StatusOr<std::unique_ptr<Server>> Server::Start(std::unique_ptr<SocketClaim> claim, SnapshotsService& snapshots,
-                                                      DiffService& diff) {
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(std::unique_ptr<SocketClaim> claim,
+                                                      const ServedServices& services) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;
   int bound = 0;
   builder.AddListeningPort(absl::StrCat("unix:", claim->temporary_path()), grpc::InsecureServerCredentials(), &bound);
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.SetMaxSendMessageSize(kMaxMessageBytes);
-  builder.RegisterService(&snapshots);
-  builder.RegisterService(&diff);
+  for (grpc::Service* service :
+       std::initializer_list<grpc::Service*>{services.snapshots, services.diff, services.admin}) {
+    if (service != nullptr) builder.RegisterService(service);
+  }
 
   // From its first moment nobody but root may connect.
   const mode_t before = umask(0177);
@@ -48,15 +50,15 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(std::unique_ptr<SocketClai
     server->Shutdown();
     return Annotate(status, absl::StrCat("address: ", claim->path()));
   }
-  return std::unique_ptr<Server>(new Server(std::move(claim), snapshots, diff, std::move(server)));
+  return std::unique_ptr<Server>(new Server(std::move(claim), services, std::move(server)));
 }
 
 Server::~Server() { Stop(absl::ZeroDuration()); }
 
 void Server::Stop(absl::Duration limit) {
   if (server_ == nullptr) return;
-  snapshots_.Drain();
-  diff_.Drain();
+  if (services_.snapshots != nullptr) services_.snapshots->Drain();
+  if (services_.diff != nullptr) services_.diff->Drain();
   server_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(limit));
   server_.reset();
   claim_.reset();

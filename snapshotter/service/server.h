@@ -13,12 +13,19 @@
 
 namespace sluice {
 
+// Borrowed; null: not served.
+struct ServedServices {
+  SnapshotsService* snapshots = nullptr;
+  DiffService* diff = nullptr;
+  grpc::Service* admin = nullptr;
+};
+
 // One thread at a time. Serves from Start() to Stop().
 class Server {
  public:
-  // Listens for the services (borrowed) on the claimed path; containerd finds a socket there only once it is answered.
-  static absl::StatusOr<std::unique_ptr<Server>> Start(std::unique_ptr<SocketClaim> claim, SnapshotsService& snapshots,
-                                                       DiffService& diff);
+  // Listens for the services on the claimed path; containerd finds a socket there only once it is answered.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(std::unique_ptr<SocketClaim> claim,
+                                                       const ServedServices& services);
   ~Server();
 
   // New calls are answered Unavailable from now on; those under way have until `limit` to end, and are then cancelled.
@@ -26,12 +33,10 @@ class Server {
   void Stop(absl::Duration limit);
 
  private:
-  Server(std::unique_ptr<SocketClaim> claim, SnapshotsService& snapshots, DiffService& diff,
-         std::unique_ptr<grpc::Server> server);
+  Server(std::unique_ptr<SocketClaim> claim, const ServedServices& services, std::unique_ptr<grpc::Server> server);
 
   std::unique_ptr<SocketClaim> claim_;
-  SnapshotsService& snapshots_;
-  DiffService& diff_;
+  const ServedServices services_;
   std::unique_ptr<grpc::Server> server_;
 };
 

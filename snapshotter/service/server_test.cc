@@ -38,7 +38,7 @@ class ServerTest : public ::testing::Test {
     };
     service_ = std::make_unique<SnapshotsService>(parts);
     diff_ = std::make_unique<DiffService>(*applier_, *service_);
-    server_ = Server::Start(SocketClaim::Take(path_).value(), *service_, *diff_).value();
+    server_ = Server::Start(SocketClaim::Take(path_).value(), {service_.get(), diff_.get()}).value();
     stub_ = snapshots_v1::Snapshots::NewStub(grpc::CreateChannel("unix:" + path_, grpc::InsecureChannelCredentials()));
   }
   ~ServerTest() override { server_->Stop(absl::Seconds(1)); }
