@@ -6,6 +6,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/status_macros.h"
+#include "cmd/exit_code.h"
 #include "snapshotter/service/containerd/container_client.h"
 #include "snapshotter/service/containerd/image_client.h"
 #include "snapshotter/service/containerd/session.h"
@@ -21,7 +22,9 @@ constexpr absl::Duration kCallTimeout = absl::Seconds(10);
 bool IsNowhere(const absl::Status& status) { return absl::IsNotFound(status); }
 
 // The next image would fare no better.
-bool EndsAll(const absl::Status& status) { return absl::IsCancelled(status) || absl::IsResourceExhausted(status); }
+bool EndsAll(const absl::Status& status) {
+  return absl::IsCancelled(status) || ExitCodeOf(status) == ExitCode::kNoSpace;
+}
 
 }  // namespace
 

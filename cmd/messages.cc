@@ -22,7 +22,8 @@ void WriteToStderr(absl::string_view text) {
   }
 }
 
-// Names of files and images may hold line feeds and what terminals obey.
+}  // namespace
+
 std::string OnOneLine(absl::string_view text) {
   std::string line;
   for (const char c : text) {
@@ -34,8 +35,6 @@ std::string OnOneLine(absl::string_view text) {
   }
   return line;
 }
-
-}  // namespace
 
 void Messages::Error(absl::string_view text, int exit_code) const {
   Line(absl::StrCat("sluicectl: ", text));

@@ -2,10 +2,15 @@
 // both.
 #pragma once
 
+#include <string>
+
 #include "absl/strings/string_view.h"
 #include "registry/json.h"
 
 namespace sluice {
+
+// Names of files and images may hold line feeds and what terminals obey: these stand as \xNN.
+std::string OnOneLine(absl::string_view text);
 
 // Thread-safe: a line is one write, so lines of several threads or programs never mix. Text from outside is escaped
 // where it would not stay one line. An error on stderr itself has nobody to be told to.

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
+#include "cmd/messages.h"
 #include "cmd/node_arguments.h"
 #include "cmd/snapshot_repair.h"
 #include "cmd/terminal.h"
@@ -39,7 +40,7 @@ std::string AsText(const RepairedOwner& repaired, bool dry_run) {
   } else {
     absl::StrAppend(&text, "kept: ", repaired.reason);
   }
-  return text + "\n";
+  return OnOneLine(text) + "\n";
 }
 
 Json AsJson(const RepairedOwner& repaired) {

@@ -13,12 +13,19 @@
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 #include "cmd/check.h"
+#include "cmd/config.h"
 #include "cmd/image_cache.h"
 #include "cmd/image_rollback.h"
+#include "cmd/messages.h"
 #include "cmd/node_arguments.h"
 #include "cmd/provider_options.h"
 #include "cmd/terminal.h"
+#include "registry/cache/blob_cache.h"
 #include "registry/json.h"
+#include "snapshotter/fill/image_origin.h"
+#include "snapshotter/fill/layer_sources.h"
+#include "snapshotter/service/backfill/image_backfill.h"
+#include "snapshotter/service/containerd/content_store_client.h"
 
 namespace sluice {
 namespace {
@@ -59,7 +66,7 @@ std::string AsText(const RolledBackImage& image, bool dry_run) {
       absl::StrAppend(&text, "failed: ", image.reason.message());
       break;
   }
-  return text + "\n";
+  return OnOneLine(text) + "\n";
 }
 
 Json AsJson(const RolledBackImage& image) {
@@ -93,19 +100,26 @@ absl::Status OutcomeOf(const std::vector<RolledBackImage>& images) {
   return Annotate(first, absl::StrCat(count, " of ", images.size(), " images not ready for another snapshotter"));
 }
 
-// Null if there is none: a node that is left shall not get a new one.
-absl::StatusOr<std::unique_ptr<BlobCache>> OpenDaemonsCache(const RollbackArguments& arguments, const Config& config) {
-  const std::string path = arguments.cache.empty() ? absl::StrCat(kDefaultRoot, "/cache") : arguments.cache;
+// Null if there is none: a node that is left shall not get a new one. Only who names one insists on it.
+absl::StatusOr<std::unique_ptr<BlobCache>> OpenDaemonsCache(const RollbackArguments& arguments, const Config& config,
+                                                            const Messages& messages) {
+  const bool is_wanted = !arguments.cache.empty();
+  const std::string path = is_wanted ? arguments.cache : absl::StrCat(kDefaultRoot, "/cache");
   std::error_code error;
-  if (std::filesystem::is_directory(path, error)) return OpenCache(path, config);
-  if (arguments.cache.empty()) return nullptr;
-  return absl::NotFoundError(absl::StrCat("cache: ", path, ": no such directory"));
+  if (!std::filesystem::is_directory(path, error)) {
+    if (!is_wanted) return nullptr;
+    return absl::NotFoundError(absl::StrCat("cache: ", path, ": no such directory"));
+  }
+  absl::StatusOr<std::unique_ptr<BlobCache>> cache = OpenCache(path, config);
+  if (cache.ok() || is_wanted) return cache;
+  messages.Warning(absl::StrCat("without a cache: ", cache.status().message()));
+  return nullptr;
 }
 
 absl::Status Rollback(const RollbackArguments& arguments, const VerbContext& context) {
   ASSIGN_OR_RETURN(const Node node, OpenNode(arguments.node));
   ASSIGN_OR_RETURN(LayerProviderOptions options, ProviderOptions(node.config));
-  ASSIGN_OR_RETURN(const std::unique_ptr<BlobCache> cache, OpenDaemonsCache(arguments, node.config));
+  ASSIGN_OR_RETURN(const std::unique_ptr<BlobCache> cache, OpenDaemonsCache(arguments, node.config, context.messages));
   options.cache = cache.get();
   ContentStoreClient store(node.containerd);
   LayerSources sources(SourcesOf(options));
