@@ -1,5 +1,5 @@
-// Looks at a node for `sluicectl doctor`: everything that the checks need is gathered here. Nothing is changed; the root is
-// tried with a directory that is removed again.
+// Looks at a node for `sluicectl doctor`: everything that the checks need is gathered here. Nothing is changed; the
+// root is tried with a directory that is removed again.
 #pragma once
 
 #include <string>
