@@ -30,6 +30,7 @@ max_downloads = 4                          # layers at once, of all registries
 
 [containerd]
 address = "/run/containerd/containerd.sock"
+content = "none"                           # or "backfill": bring containerd the blobs that it skipped, after the pull
 
 [unpack]
 workers = 0                                # 0: as many as there are cores
