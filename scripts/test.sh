@@ -102,6 +102,7 @@ tags=()
 if [ "$(id -u)" = 0 ]; then
   # Outside Bazel, so that no test's time limit pays for the download.
   step "test images" tests/corpora/make_images.sh small
+  step "clients of containerd" tests/clients/build_clients.sh
   [ -z "$full" ] || step "large test images" tests/corpora/make_images.sh big
 else
   tags+=(-requires-root)

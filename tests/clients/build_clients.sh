@@ -104,6 +104,7 @@ fi
 
 names=("$@")
 [ $# -gt 0 ] || names=(containerd-1.7 containerd-2.3 containerd-2.4 nerdctl cri_client)
+for name in "${names[@]}"; do version_of "$name" >/dev/null; done
 missing=()
 find_missing() {
   local name

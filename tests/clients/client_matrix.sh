@@ -32,7 +32,8 @@ page() {
 # Clients, measured
 
 Every client on every version of containerd, set up by the pages here ([1.6](containerd-1.6.md), [1.7](containerd-1.7.md),
-[2.x](containerd-2.x.md), [nerdctl](nerdctl.md)), with an image of 5 layers, 150 MB compressed. Each image was run, too.
+[2.x](containerd-2.x.md), [nerdctl](nerdctl.md)), with an image of 5 layers, 150 MB compressed: gzip for `here`, zstd for the
+others. Each image was run, too.
 
 - `here`: the registry, 172.30.0.1:5000, has its storage on this host. `lan`: it is at 10.1.2.3:5000, its storage elsewhere.
   `remote`: registry.example. `-auth`: it wants a password, which CRI has been given.
@@ -41,8 +42,8 @@ Every client on every version of containerd, set up by the pages here ([1.6](con
 - overlayfs: seconds of the same client for `here` with containerd's own snapshotter, in the same run.
 - Asked: requests for layers that the registry answered.
 - Setup: `docs` is the page's; `annotations` CRI's `disable_snapshot_annotations = false`; `no-export` without
-  `enable_remote_snapshot_annotations`; `unknown-port` besides, sluice knows no registry's port; `differ` the lines of the 1.7
-  page.
+  `enable_remote_snapshot_annotations`; `unknown-port` besides, sluice knows no registry's port, `+export` but for the
+  annotations; `differ` the lines of the 1.7 page.
 
 END
   versions_named | sed 's/^/- /'

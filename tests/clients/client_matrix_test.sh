@@ -57,7 +57,8 @@ expect_password_missed() { # CASE
   grep -F "$(registry_of "$1")" <<<"$warnings" | grep -qF 'wants credentials' || fail "the warning does not say it: $warnings"
   lost=$(sluice_log | sed -nE "s/^.[0-9]{8} ..:..:..\.([0-9]{6}) .*$DEFER_PHRASE.*extract-([0-9]+)-.*/\1 \2/p" | head -n 1 |
     awk '{ lost = $1 * 1000 - $2; if (lost < 0) lost += 1e9; print int(lost / 1e6) }')
-  [ "$lost" -le 200 ] || fail "the first layer was kept for $lost ms"
+  # Some 10 ms; a busy machine takes its time.
+  [ "$lost" -le 500 ] || fail "the first layer was kept for $lost ms"
   note "one warning, $lost ms lost"
 }
 

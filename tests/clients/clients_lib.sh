@@ -234,10 +234,11 @@ cri_block() {
 #   overlayfs     CRI uses overlayfs
 #   timeout       CRI gives up a pull in which nothing moves for ten seconds
 #   parallel      the transfer service unpacks several layers at once where the snapshotter can
-#   unknown-port  (no change here: certs.d is where sluice does not look)
+#   unknown-port  without them, too; besides, certs.d is where sluice does not look
+#   export        with them in spite of that
 containerd_configuration() {
   case $1 in
-    *no-export* | *unknown-port*) docs_block "containerd-$page" containerd | grep -v enable_remote_snapshot_annotations ;;
+    no-export | unknown-port) docs_block "containerd-$page" containerd | grep -v enable_remote_snapshot_annotations ;;
     *) docs_block "containerd-$page" containerd ;;
   esac
   cri_block "$1"
