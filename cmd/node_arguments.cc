@@ -17,8 +17,6 @@ namespace sluice {
 namespace {
 
 constexpr absl::Duration kCallTimeout = absl::Seconds(10);
-// A busy containerd may need several attempts: each has a tenth of a second (connection.cc).
-constexpr absl::Duration kConnectTimeout = absl::Seconds(2);
 
 // As a table of proxy_plugins can be called.
 CLI::Validator IsSnapshotter() {
@@ -58,8 +56,6 @@ absl::StatusOr<Node> OpenNode(const NodeArguments& arguments) {
   ASSIGN_OR_RETURN(node.config, LoadConfig(arguments.config.empty() ? kDefaultConfigPath : arguments.config));
   node.address = arguments.address.empty() ? node.config.containerd.address : arguments.address;
   node.containerd = OpenContainerdChannel(node.address);
-  // If it can't be had, the first call says why.
-  node.containerd->WaitForConnected(absl::ToChronoTime(absl::Now() + kConnectTimeout));
   absl::StatusOr<std::vector<std::string>> all = ListNamespaces(node.containerd, absl::Now() + kCallTimeout);
   if (!all.ok()) return Annotate(all.status(), node.address);
   node.all_namespaces = *std::move(all);

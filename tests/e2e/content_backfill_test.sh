@@ -25,6 +25,9 @@ restart() {
 }
 containerd_keys='' more_config=''
 
+# All is there, and nothing works on it any more.
+is_settled() { is_whole && no_leases; }
+
 backfilled() { sluice_log | grep -c ' backfilled ' || true; }
 layer_gets() { registry_layer_requests | wc -l; }
 
@@ -43,7 +46,7 @@ expect_incomplete "$REF"
 node_case "a daemon that starts finds what is missing, and gets it from the layout"
 containerd_keys=$BACKFILL
 restart "$LAYOUT"
-wait_until 60 "the blobs don't come: $(sluice_log)" is_whole
+wait_until 60 "the blobs don't come: $(sluice_log)" is_settled
 wait_until 10 "a lease is left" no_leases
 expect_whole "$REF" "$LAYOUT"
 wait_until 10 "no line in the log" test "$(backfilled)" = 1
@@ -57,7 +60,7 @@ forget_images
 [ -z "$(in_containerd content ls -q)" ] || fail "blobs outlive the image"
 sluice_log_mark
 pull
-wait_until 60 "the blobs don't come: $(sluice_log)" is_whole
+wait_until 60 "the blobs don't come: $(sluice_log)" is_settled
 expect_whole "$REF" "$LAYOUT"
 source=$(in_containerd content ls | awk -v digest="${layers[0]}" '$1 == digest' | grep -oE 'containerd.io/distribution.source.172.30.0.1=[^,[:space:]]+')
 [ "$source" = containerd.io/distribution.source.172.30.0.1=app ] || fail "its source is '$source'"
@@ -76,7 +79,7 @@ forget_images
 
 node_case "two namespaces have one copy"
 pull
-wait_until 60 "the blobs don't come" is_whole
+wait_until 60 "the blobs don't come" is_settled
 sluice_log_mark
 "$plain_pull" "$node/containerd.sock" "$CONTAINERD_NAMESPACE-2" sluice "$REF" >/dev/null
 other() { ctr -a "$node/containerd.sock" -n "$CONTAINERD_NAMESPACE-2" "$@"; }
@@ -105,7 +108,7 @@ half_done || fail "garbage collection took what is half done"
 before=$(layer_gets)
 more_config=''
 restart
-wait_until 60 "the blobs don't come: $(sluice_log)" is_whole
+wait_until 60 "the blobs don't come: $(sluice_log)" is_settled
 expect_whole "$REF" "$LAYOUT"
 wait_until 10 "a lease is left: $(in_containerd leases ls)" no_leases
 registry_layer_requests | sed "1,${before}d" | grep -q ' 206 ' || fail "it began anew: $(registry_layer_requests)"
@@ -140,7 +143,7 @@ containerd_keys=$BACKFILL
 restart "$LAYOUT"
 wait_until 20 "nobody says so" eval "sluice_log | grep -qF 'backfill: $REF: '"
 mv "$LAYOUT-away" "$LAYOUT"
-wait_until 90 "it does not try again: $(sluice_log)" is_whole
+wait_until 90 "it does not try again: $(sluice_log)" is_settled
 expect_whole "$REF" "$LAYOUT"
 registry_start
 
@@ -157,7 +160,7 @@ printf "\\x$(printf %02x $((byte ^ 1)))" | dd of="$blob" bs=1 seek=$((size / 2))
 : >"$node/registry.log"
 containerd_keys=$BACKFILL
 restart "$LAYOUT"
-wait_until 60 "the blobs don't come: $(sluice_log)" is_whole
+wait_until 60 "the blobs don't come: $(sluice_log)" is_settled
 sluice_log | grep '^W' | grep -qF "$blob" || fail "the damaged blob is not reported: $(sluice_log)"
 [ "$(layer_gets)" = 1 ] || fail "the registry was asked for $(registry_layer_requests)"
 mv "$node/blob" "$blob"
@@ -169,6 +172,6 @@ containerd_stop
 containerd_start
 await_daemon
 pull
-wait_until 90 "the blobs don't come: $(sluice_log)" is_whole
+wait_until 90 "the blobs don't come: $(sluice_log)" is_settled
 expect_whole "$REF" "$LAYOUT"
 expect_alive

@@ -207,7 +207,7 @@ TEST_F(BackgroundBackfillTest, WhatFailedIsTriedAgain) {
 TEST_F(BackgroundBackfillTest, ImageThatComesBackIsAnotherOne) {
   FetchDocuments();
   Start({"sluice"});
-  ASSERT_TRUE(Await([this] { return IsWhole(); }));
+  ASSERT_TRUE(Await([this] { return IsWhole() && store_.ListLeased("default", Soon())->empty(); }));
   ContainerdSession session(channel_, "default", cancellation_);
   ASSERT_OK(RemoveImage(session, absl::StrCat(kHost, "/app:1")));
   ASSERT_FALSE(IsWhole());
