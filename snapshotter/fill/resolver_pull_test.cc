@@ -233,8 +233,8 @@ TEST_F(ResolverPullTest, PullsAtOnceInTwoNamespacesShareWhatTheyRead) {
     });
   }
   for (std::thread& pull : pulls) pull.join();
-  // Each pull may read its manifest; a few may read a leased config before the others know it, and who comes when all but
-  // the last few are known reads these, too. Each on its own they would be 8 * kImages.
+  // Each pull may read its manifest; a few may read a leased config before the others know it, and who comes when all
+  // but the last few are known reads these, too. Each on its own they would be 8 * kImages.
   EXPECT_GE(containerd_.reads, kImages + 2);
   EXPECT_LE(containerd_.reads, kImages + 8 + 4 + 7 * 8);
 }
