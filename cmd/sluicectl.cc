@@ -119,7 +119,7 @@ int Run(int argc, char** argv) {
   app.footer(
       "Exit codes: 0 done, 1 failed, 2 wrong command line, 3 not found, 4 no access, 5 bad image, 6 no space, 7 "
       "registry or containerd not reachable, 128+n ended by signal n (130 Ctrl-C, 143 SIGTERM). One line on stderr "
-      "says why, and after anything but 0 nothing is left behind. docs/cli.md has the details.");
+      "says why, and what was to be made is not there. docs/cli.md has the details.");
   app.set_version_flag("--version", std::string("sluicectl ") + kVersion);
   VerbRun run;
   AddUnpackVerb(app, run);
