@@ -13,8 +13,9 @@ std::shared_ptr<grpc::Channel> OpenContainerdChannel(const std::string& socket_p
   arguments.SetMaxSendMessageSize(kMaxContainerdMessageBytes);
   // gRPC's default is to try again only after up to two minutes. Trying a socket on this host costs next to nothing.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 250);
+  // In spite of its name, how long containerd may take to greet: longer than 100 ms where all processors are busy.
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 2000);
   // Go's HTTP/2 server refuses the escaped socket path that would stand here otherwise.
   arguments.SetString(GRPC_ARG_DEFAULT_AUTHORITY, "localhost");
   return grpc::CreateCustomChannel("unix:" + socket_path, grpc::InsecureChannelCredentials(), arguments);
