@@ -229,7 +229,7 @@ if [[ $3 != 1.6 ]]; then
   docs_block nerdctl run >"$node/round.sh"
   sh -eu "$node/round.sh" >"$node/round.log" 2>&1 || fail "docs/nerdctl.md: $(tail -n 2 "$node/round.log")"
   grep -q '^hello from ' "$node/round.log" || fail "docs/nerdctl.md: $(cat "$node/round.log")"
-  nerdctl rmi "$REF" >/dev/null
+  nerd rmi "$REF" >/dev/null
   pull nerdctl "$REF"
   nerd run --detach --name worker --net none --entrypoint sleep "$REF" infinity >/dev/null
   nerd exec worker sh -c 'echo changed >/tmp/changed'

@@ -44,7 +44,6 @@ measure_overlayfs() {
     overlayfs_seconds[$client]=$seconds
     note "$seconds s"
     forget_all
-    [ "$client" != nerdctl ] || cri pull "$(ref_of here pause:1)" >/dev/null
   done
 }
 
@@ -108,10 +107,14 @@ forget_cell() { # CLIENT REF
   prune_cache
 }
 
-# The kubelet is told the file system whose space the images take.
-expect_disk_of_images() {
+check_page() {
   local told
   begin docs
+  node_case "docs/containerd-$page.md, word for word on $version"
+  docs_block "containerd-$page" ctr >"$node/page.sh"
+  sh -eu "$node/page.sh" >"$node/page.log" 2>&1 </dev/null || fail "$(tail -n 3 "$node/page.log")"
+  grep -q '^hello from ' "$node/page.log" || fail "the container said nothing: $(tail -n 3 "$node/page.log")"
+  # The kubelet is told the file system whose space the images take.
   node_case "$version CRI's ImageFsInfo"
   [ "$version" != 1.6 ] || sh -eu <<<"$(docs_block containerd-1.6 root)"
   read -r told _ < <(cri fs-info)
@@ -125,7 +128,7 @@ client_node "$3" "$codec"
 begin docs+overlayfs
 measure_overlayfs
 end
-expect_disk_of_images
+check_page
 for setup in $(awk -v version="$version" '$1 == version { print $2 }' "$cells" | uniq); do
   begin "$setup"
   mapfile -t rows < <(awk -v version="$version" -v setup="$setup" '$1 == version && $2 == setup { print $3, $4, $5, $6 }' "$cells")

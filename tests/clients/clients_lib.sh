@@ -164,7 +164,8 @@ client_node() { # VERSION [CODEC]
   bound_directory /var/lib/containerd "$storage/containerd"
   bound_directory "$SLUICE_ROOT" "$storage/sluice"
   chmod 0700 "$SLUICE_ROOT"
-  export HOME=$storage/home XDG_CACHE_HOME=$storage/xdg
+  # Commands of a page name no namespace; clients take this one then.
+  export CONTAINERD_NAMESPACE HOME=$storage/home XDG_CACHE_HOME=$storage/xdg
   mkdir -p "$HOME"
   client_programs "$version"
   rm -rf /etc/containerd/* /etc/cni/net.d
