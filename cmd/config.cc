@@ -6,7 +6,6 @@
 #include <limits>
 #include <map>
 #include <sstream>
-#include <string_view>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -15,7 +14,7 @@
 #include "absl/strings/str_join.h"
 #include "base/errno_status.h"
 #include "base/status_macros.h"
-#include "base/toml_depth.h"
+#include "cmd/toml_document.h"
 #include "toml++/toml.h"
 
 namespace sluice {
@@ -191,18 +190,6 @@ Reader Tables(std::vector<Element>& elements,
     for (const toml::node& element : *node.as_array()) RETURN_IF_ERROR(read(key, element, elements));
     return absl::OkStatus();
   };
-}
-
-// Debian's toml++ is built to throw.
-absl::StatusOr<toml::table> ParseToml(absl::string_view text) {
-  RETURN_IF_ERROR(CheckTomlDepth(text));
-  try {
-    return toml::parse(std::string_view(text.data(), text.size()));
-  } catch (const toml::parse_error& error) {
-    const std::string_view cause = error.description();
-    return absl::InvalidArgumentError(
-        absl::StrCat(error.source().begin.line, ": ", absl::string_view(cause.data(), cause.size())));
-  }
 }
 
 absl::StatusOr<Config> Parse(absl::string_view text) {

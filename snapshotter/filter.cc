@@ -15,18 +15,6 @@ namespace {
 // Bounds a regular expression's memory, whatever a client sends.
 constexpr int64_t kMaxExpressionMemory = int64_t{1} << 20;
 
-absl::string_view KindName(SnapshotKind kind) {
-  switch (kind) {
-    case SnapshotKind::kView:
-      return "view";
-    case SnapshotKind::kActive:
-      return "active";
-    case SnapshotKind::kCommitted:
-      return "committed";
-  }
-  return "";
-}
-
 // The field's value; nothing if the snapshot has no such field.
 std::optional<std::string> FieldValue(const SnapshotInfo& info, const std::vector<std::string>& path) {
   if (path.size() == 1 && path[0] == "kind") return std::string(KindName(info.kind));

@@ -7,12 +7,26 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 
 namespace sluice {
 
 // The numbers are stored in the database.
 enum class SnapshotKind { kView = 1, kActive = 2, kCommitted = 3 };
+
+// As containerd writes it (snapshots/snapshotter.go, Kind.String, in lower case).
+inline absl::string_view KindName(SnapshotKind kind) {
+  switch (kind) {
+    case SnapshotKind::kView:
+      return "view";
+    case SnapshotKind::kActive:
+      return "active";
+    case SnapshotKind::kCommitted:
+      return "committed";
+  }
+  return "";
+}
 
 using Labels = std::map<std::string, std::string>;
 

@@ -19,6 +19,7 @@
 #include "absl/strings/strip.h"
 #include "base/errno_status.h"
 #include "base/status_macros.h"
+#include "cmd/toml_document.h"
 #include "toml++/toml.h"
 
 namespace sluice {
@@ -144,17 +145,6 @@ void ReadCri(const toml::table& document, ContainerdConfig& config) {
   if (runtime != nullptr) ReadRuntimes(TableAt(*runtime, {"containerd", "runtimes"}), config);
   for (const std::string& plugin : TextsOf(document.get("disabled_plugins"))) {
     if (plugin == "cri" || plugin == kCri1 || plugin == kCriImages) config.cri.disabled = true;
-  }
-}
-
-// Debian's toml++ is built to throw.
-absl::StatusOr<toml::table> ParseToml(absl::string_view text) {
-  try {
-    return toml::parse(std::string_view(text.data(), text.size()));
-  } catch (const toml::parse_error& error) {
-    const std::string_view cause = error.description();
-    return absl::InvalidArgumentError(
-        absl::StrCat(error.source().begin.line, ": ", absl::string_view(cause.data(), cause.size())));
   }
 }
 

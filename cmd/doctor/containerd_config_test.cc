@@ -169,6 +169,14 @@ TEST_F(LoadContainerdConfigTest, ErrorsNameFileAndLine) {
   EXPECT_THAT(LoadContainerdConfig(main), StatusIs(absl::StatusCode::kInvalidArgument, absl::StrCat(bad, ":2: ")));
 }
 
+TEST(ContainerdConfigTest, KeysAreOnlySoDeep) {
+  std::string key = "a";
+  for (int i = 0; i < 100'000; ++i) key += ".a";
+  ContainerdConfig config;
+  EXPECT_THAT(ParseContainerdConfig(key + " = 1\n", config),
+              StatusIs(absl::StatusCode::kInvalidArgument, "1: more than 128 dots"));
+}
+
 TEST(ContainerdVersionTest, AsVersionsAreWritten) {
   EXPECT_EQ(ParseContainerdVersion("1.6.20~ds1"), (ContainerdVersion{1, 6, 20}));
   EXPECT_EQ(ParseContainerdVersion("v2.3.4"), (ContainerdVersion{2, 3, 4}));

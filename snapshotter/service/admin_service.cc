@@ -48,18 +48,6 @@ admin_v1::Fill::Stage ToProto(FillStage stage) {
   return admin_v1::Fill::QUEUED;
 }
 
-std::string NameOf(SnapshotKind kind) {
-  switch (kind) {
-    case SnapshotKind::kView:
-      return "view";
-    case SnapshotKind::kActive:
-      return "active";
-    case SnapshotKind::kCommitted:
-      break;
-  }
-  return "committed";
-}
-
 void ToProto(const LayerRecord& record, admin_v1::Layer& layer) {
   layer.set_id(record.id);
   layer.set_diff_id(record.facts.diff_id.ToString());
@@ -106,7 +94,7 @@ absl::Status AdminService::DescribeState(admin_v1::StatusResponse& response) con
     for (const SnapshotCount& count : snapshots) {
       admin_v1::SnapshotCount& shown = *response.add_snapshots();
       shown.set_snapshotter(count.snapshotter);
-      shown.set_kind(NameOf(count.kind));
+      shown.set_kind(std::string(KindName(count.kind)));
       shown.set_count(count.count);
     }
     ASSIGN_OR_RETURN(const LayerTotals totals, reader.TotalLayers());

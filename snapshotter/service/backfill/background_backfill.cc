@@ -54,8 +54,7 @@ void BackgroundBackfill::NotePrepareBegins() {
 }
 
 void BackgroundBackfill::NotePrepareEnds(const PrepareRequest& request, const absl::Status& answer) {
-  // containerd's own form of a key (mangled_key.h).
-  const BackfillPlace place = {request.key.substr(0, request.key.find('/')), request.snapshotter};
+  const BackfillPlace place = {NamespaceOfKey(request.key), request.snapshotter};
   {
     const MutexLock lock(mutex_);
     --prepares_;
