@@ -22,6 +22,7 @@
 #include "snapshotter/layer_store.h"
 #include "snapshotter/metadata/metadata_store.h"
 #include "snapshotter/path_layout.h"
+#include "snapshotter/prepare_ledger.h"
 #include "snapshotter/recovery.h"
 #include "snapshotter/root_probe.h"
 #include "snapshotter/service/admin_service.h"
@@ -30,6 +31,7 @@
 #include "snapshotter/service/containerd/content_store_client.h"
 #include "snapshotter/service/diff_service.h"
 #include "snapshotter/service/peer_guard.h"
+#include "snapshotter/service/rpc_ledger.h"
 #include "snapshotter/service/server.h"
 #include "snapshotter/service/snapshots_service.h"
 #include "snapshotter/snapshot_tree.h"
@@ -86,6 +88,8 @@ struct Daemon::Parts {
   std::unique_ptr<WorkerPool> admin_calls;
   std::unique_ptr<BlobCache> cache;
   std::shared_ptr<FillLedger> ledger = std::make_shared<FillLedger>();
+  PrepareLedger prepares;
+  RpcLedger rpcs;
   std::unique_ptr<LayerProvider> provider;
   std::unique_ptr<Snapshotter> snapshotter;
   std::unique_ptr<ActiveSnapshots> active_snapshots;
@@ -161,6 +165,7 @@ absl::Status Daemon::Parts::OpenBackfill(const LayerProviderOptions& options) {
 
 ServiceParts Daemon::Parts::PartsOfService() {
   ServiceParts parts{snapshotter.get(), quick.get(), walks.get(), cleanup.get()};
+  parts.ledger = &prepares;
   if (backfill == nullptr) return parts;
   parts.on_layer_wanted = [this] { backfill->NotePrepareBegins(); };
   parts.on_layer_answered = [this](const PrepareRequest& request, const absl::Status& answer) {
@@ -181,6 +186,7 @@ absl::Status Daemon::Parts::Serve(const DaemonOptions& options) {
   parts.provider = provider.get();
   parts.quick = quick.get();
   parts.walks = walks.get();
+  parts.ledger = &prepares;
   snapshotter = std::make_unique<Snapshotter>(parts);
   service = std::make_unique<SnapshotsService>(PartsOfService());
   active_snapshots = std::make_unique<ActiveSnapshots>(*tree, *metadata);
@@ -190,12 +196,12 @@ absl::Status Daemon::Parts::Serve(const DaemonOptions& options) {
   diff_service = std::make_unique<DiffService>(*applier, *service);
   admin_calls = std::make_unique<WorkerPool>(kAdminThreads);
   admin = std::make_unique<AdminService>(
-      AdminParts{metadata.get(), layers.get(), janitor.get(), ledger.get(), cache.get(), service.get(),
+      AdminParts{metadata.get(), layers.get(), janitor.get(), ledger.get(), &prepares, cache.get(), service.get(),
                  admin_calls.get()},
       AdminFacts{kVersion, options.root, options.config.containerd.address, InShort(options)});
   guard = std::make_unique<PeerGuard>(containerd, *metadata, *service,
                                       PeerGuardOptions{options.config.containerd.address, options.root});
-  ASSIGN_OR_RETURN(server, Server::Start(std::move(claim), {service.get(), diff_service.get(), admin.get()}));
+  ASSIGN_OR_RETURN(server, Server::Start(std::move(claim), {service.get(), diff_service.get(), admin.get(), &rpcs}));
   return absl::OkStatus();
 }
 

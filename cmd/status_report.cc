@@ -140,8 +140,18 @@ void AppendFills(const admin_v1::StatusResponse& status, absl::Time now, std::st
   for (const admin_v1::Fill& fill : status.fills()) absl::StrAppend(&text, FillLine(fill, now), "\n");
 }
 
+// "layout provided 12, none mounts 3"
+std::string PreparesText(const admin_v1::StatusResponse& status) {
+  std::vector<std::string> parts;
+  for (const admin_v1::PrepareCount& count : status.prepares()) {
+    parts.push_back(absl::StrCat(count.strategy(), " ", count.outcome(), " ", count.count()));
+  }
+  return parts.empty() ? "none" : absl::StrJoin(parts, ", ");
+}
+
 // What was done since the daemon began.
 void AppendCounts(const admin_v1::StatusResponse& status, std::string& text) {
+  absl::StrAppend(&text, "prepares     ", PreparesText(status), "; waiting ", status.prepares_in_flight(), "\n");
   if (status.strategies().empty()) absl::StrAppend(&text, "so far       nothing\n");
   for (const admin_v1::StrategyCount& count : status.strategies()) {
     absl::StrAppend(&text, "so far       ", count.strategy(), ": ", count.layers(), " layers, ",
@@ -181,6 +191,8 @@ Json StatusJson(const admin_v1::StatusResponse& status, absl::Time now) {
                {"fills", Json::array()},
                {"strategies", Json::array()},
                {"fallbacks", Json::array()},
+               {"prepares", Json::array()},
+               {"preparesInFlight", status.prepares_in_flight()},
                {"snapshots", Json::array()},
                {"layers",
                 {{"count", status.layers().layers()},
@@ -198,6 +210,10 @@ Json StatusJson(const admin_v1::StatusResponse& status, absl::Time now) {
                                  {"reason", fallback.reason()},
                                  {"count", fallback.count()},
                                  {"lastMessage", fallback.last_message()}});
+  }
+  for (const admin_v1::PrepareCount& count : status.prepares()) {
+    json["prepares"].push_back(
+        {{"strategy", count.strategy()}, {"outcome", count.outcome()}, {"count", count.count()}});
   }
   for (const admin_v1::SnapshotCount& count : status.snapshots()) {
     json["snapshots"].push_back(

@@ -1,5 +1,7 @@
 #include "cmd/status_report.h"
 
+#include <tuple>
+
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -39,6 +41,7 @@ TEST(StatusReportTest, ADaemonThatHasDoneNothing) {
             "daemon       containerd-sluice-grpc 1.2.3, up 1m40s, root /the/root\n"
             "containerd   /run/c.sock, UUID not known yet\n"
             "fills        none\n"
+            "prepares     none; waiting 0\n"
             "so far       nothing\n"
             "snapshots    none\n"
             "layers       0, 0 B; unclaimed 0, 0 B\n"
@@ -62,9 +65,17 @@ TEST(StatusReportTest, ABusyDaemon) {
   layout.set_bytes(3'000'000'000);
   admin_v1::FallbackCount& fallback = *status.add_fallbacks();
   fallback.set_strategy("layout");
-  fallback.set_reason("DATA_LOSS");
+  fallback.set_reason("corrupt");
   fallback.set_count(2);
   fallback.set_last_message("damaged\nlayer");
+  for (const auto& [strategy, outcome, number] :
+       {std::tuple{"layout", "provided", 12}, std::tuple{"none", "mounts", 3}}) {
+    admin_v1::PrepareCount& count = *status.add_prepares();
+    count.set_strategy(strategy);
+    count.set_outcome(outcome);
+    count.set_count(number);
+  }
+  status.set_prepares_in_flight(1);
   for (const char* kind : {"active", "committed"}) {
     admin_v1::SnapshotCount& count = *status.add_snapshots();
     count.set_snapshotter("sluice");
@@ -92,8 +103,9 @@ TEST(StatusReportTest, ABusyDaemon) {
                          "  172.30.0.1:5000/app:1  ",
                          digest,
                          "  queued for download\n"
+                         "prepares     layout provided 12, none mounts 3; waiting 1\n"
                          "so far       layout: 12 layers, 3.0 GB\n"
-                         "not held     layout: 2 × DATA_LOSS, the last: damaged\\nlayer\n"
+                         "not held     layout: 2 × corrupt, the last: damaged\\nlayer\n"
                          "snapshots    sluice: 3 active, 3 committed\n"
                          "layers       4, 5.0 kB; unclaimed 0, 0 B\n"
                          "cache        0 blobs, 0 B of 20.0 GB, /the/root/cache\n"));
@@ -107,6 +119,8 @@ TEST(StatusReportTest, ABusyDaemon) {
   EXPECT_EQ(json["fills"][2]["stage"], "queued for download");
   EXPECT_EQ(json["fills"][2]["strategy"], nullptr);
   EXPECT_EQ(json["fallbacks"][0]["lastMessage"], "damaged\nlayer");
+  EXPECT_EQ(json["prepares"][0], (Json{{"strategy", "layout"}, {"outcome", "provided"}, {"count", 12}}));
+  EXPECT_EQ(json["preparesInFlight"], 1);
   EXPECT_EQ(json["cache"]["maxBytes"], 20'000'000'000);
 }
 

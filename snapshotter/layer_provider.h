@@ -34,6 +34,7 @@ struct LayerRequest {
 
 struct ProvidedLayer {
   LayerRecord layer;
+  std::string strategy = "present";  // how it was got, one of a few names; the default: it was there before
 };
 
 // Thread-safe.

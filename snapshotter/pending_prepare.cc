@@ -4,7 +4,9 @@
 
 namespace sluice {
 
-PendingPrepare::PendingPrepare(Done done) : done_(std::move(done)) {}
+PendingPrepare::PendingPrepare(Done done, PrepareLedger* ledger) : done_(std::move(done)), ledger_(ledger) {
+  if (ledger_ != nullptr) ledger_->Began();
+}
 
 void PendingPrepare::Cancel(absl::Status reason) {
   {
@@ -17,7 +19,7 @@ void PendingPrepare::Cancel(absl::Status reason) {
     }
     state_ = State::kAnswered;
   }
-  done_(std::move(reason));
+  End(std::move(reason));
 }
 
 bool PendingPrepare::Proceed() {
@@ -40,13 +42,30 @@ bool PendingPrepare::Wait() {
   return false;
 }
 
+void PendingPrepare::GotBy(std::string strategy) {
+  const MutexLock lock(mutex_);
+  strategy_ = std::move(strategy);
+}
+
+void PendingPrepare::End(absl::StatusOr<std::vector<Mount>> result) {
+  if (ledger_ != nullptr) {
+    std::string strategy;
+    {
+      const MutexLock lock(mutex_);
+      strategy = strategy_;
+    }
+    ledger_->Answered(strategy, result.status(), absl::Now() - began_);
+  }
+  done_(std::move(result));
+}
+
 void PendingPrepare::Answer(absl::StatusOr<std::vector<Mount>> result) {
   {
     const MutexLock lock(mutex_);
     if (state_ == State::kAnswered) return;
     state_ = State::kAnswered;
   }
-  done_(std::move(result));
+  End(std::move(result));
 }
 
 }  // namespace sluice

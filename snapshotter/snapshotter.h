@@ -29,6 +29,7 @@
 #include "snapshotter/metadata/metadata_store.h"
 #include "snapshotter/mounts.h"
 #include "snapshotter/pending_prepare.h"
+#include "snapshotter/prepare_ledger.h"
 #include "snapshotter/snapshot.h"
 #include "snapshotter/snapshot_tree.h"
 
@@ -41,8 +42,9 @@ struct SnapshotterParts {
   LayerStore* layers = nullptr;
   Janitor* janitor = nullptr;
   LayerProvider* provider = nullptr;
-  WorkerPool* quick = nullptr;  // for what takes milliseconds: the second half of Prepare
-  WorkerPool* walks = nullptr;  // for walks over directory trees
+  WorkerPool* quick = nullptr;      // for what takes milliseconds: the second half of Prepare
+  WorkerPool* walks = nullptr;      // for walks over directory trees
+  PrepareLedger* ledger = nullptr;  // told of layers that are left to containerd; null: nobody counts
   std::function<absl::Time()> now = absl::Now;
 };
 
@@ -104,11 +106,12 @@ class Snapshotter {
   enum class Claim { kCommitted, kLayerVanished };
 
   // Nothing: an ordinary Prepare. AlreadyExists when the layer is there.
-  absl::StatusOr<std::optional<LayerRequest>> WantedLayer(const PrepareRequest& request);
+  absl::StatusOr<std::optional<LayerRequest>> WantedLayer(const PrepareRequest& request, PendingPrepare& call);
   void AskProvider(std::shared_ptr<Offer> offer);
   void OnProvided(const std::shared_ptr<Offer>& offer, const absl::StatusOr<ProvidedLayer>& provided);
   absl::Status CommitProvided(const Offer& offer, const LayerRecord& layer, Claim& claim);
   void Defer(const Offer& offer, const absl::Status& reason);
+  void NoteDeferred(PendingPrepare& call, const absl::Status& reason);
 
   absl::StatusOr<std::vector<Mount>> Create(SnapshotKind kind, const PrepareRequest& request);
   absl::StatusOr<SnapshotRow> NewRow(const MetadataReader& reader, SnapshotKind kind, const PrepareRequest& request);

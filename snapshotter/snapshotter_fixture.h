@@ -19,6 +19,7 @@
 #include "snapshotter/metadata/metadata_store.h"
 #include "snapshotter/path_layout.h"
 #include "snapshotter/pending_prepare.h"
+#include "snapshotter/prepare_ledger.h"
 #include "snapshotter/snapshot_tree.h"
 #include "snapshotter/snapshotter.h"
 #include "tests/testing/temp_dir.h"
@@ -76,13 +77,15 @@ class ManualClock {
 // The answer of a PendingPrepare, waited for.
 class PrepareResult {
  public:
-  PrepareResult()
-      : call_(std::make_shared<PendingPrepare>([this](absl::StatusOr<std::vector<Mount>> mounts) {
-          const MutexLock lock(mutex_);
-          mounts_ = std::move(mounts);
-          ++answers_;
-          answered_.NotifyAll();
-        })) {}
+  explicit PrepareResult(PrepareLedger* ledger = nullptr)
+      : call_(std::make_shared<PendingPrepare>(
+            [this](absl::StatusOr<std::vector<Mount>> mounts) {
+              const MutexLock lock(mutex_);
+              mounts_ = std::move(mounts);
+              ++answers_;
+              answered_.NotifyAll();
+            },
+            ledger)) {}
 
   const std::shared_ptr<PendingPrepare>& call() const { return call_; }
 
@@ -126,6 +129,7 @@ class SnapshotterFixture {
     parts.provider = &provider_;
     parts.quick = quick_.get();
     parts.walks = walks_.get();
+    parts.ledger = &ledger_;
     parts.now = [this] { return clock_.Now(); };
     snapshotter_ = std::make_unique<Snapshotter>(parts);
   }
@@ -150,11 +154,12 @@ class SnapshotterFixture {
   Janitor& janitor() { return *janitor_; }
   ScriptedProvider& provider() { return provider_; }
   ManualClock& clock() { return clock_; }
+  PrepareLedger& ledger() { return ledger_; }
   std::string Path(absl::string_view name) const { return dir_.At(absl::StrCat("root/", name)); }
 
   absl::StatusOr<std::vector<Mount>> Prepare(const std::string& key, const std::string& parent = "",
                                              const Labels& labels = {}, const std::string& snapshotter = "sluice") {
-    PrepareResult result;
+    PrepareResult result(&ledger_);
     snapshotter_->Prepare({snapshotter, key, parent, labels}, result.call());
     return result.Wait();
   }
@@ -190,6 +195,7 @@ class SnapshotterFixture {
  private:
   TempDir dir_{TempDir::Place::kMemory};
   ManualClock clock_;
+  PrepareLedger ledger_;
   ScriptedProvider provider_;
   std::unique_ptr<SnapshotTree> tree_;
   std::unique_ptr<MetadataStore> metadata_;

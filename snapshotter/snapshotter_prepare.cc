@@ -5,6 +5,7 @@
 #include "base/digest.h"
 #include "base/status_macros.h"
 #include "glog/logging.h"
+#include "snapshotter/fallback_reason.h"
 #include "snapshotter/labels.h"
 #include "snapshotter/snapshot_errors.h"
 #include "snapshotter/snapshotter.h"
@@ -31,6 +32,11 @@ bool IsOrdinary(const absl::Status& reason) {
 
 }  // namespace
 
+void Snapshotter::NoteDeferred(PendingPrepare& call, const absl::Status& reason) {
+  call.GotBy(kGotDeferred);
+  if (parts_.ledger != nullptr) parts_.ledger->Deferred(reason);
+}
+
 struct Snapshotter::Offer {
   PrepareRequest request;
   LayerRequest layer;
@@ -41,7 +47,7 @@ struct Snapshotter::Offer {
 
 void Snapshotter::Prepare(PrepareRequest request, std::shared_ptr<PendingPrepare> call) {
   if (!call->Proceed()) return;
-  absl::StatusOr<std::optional<LayerRequest>> wanted = WantedLayer(request);
+  absl::StatusOr<std::optional<LayerRequest>> wanted = WantedLayer(request, *call);
   if (!wanted.ok()) return call->Answer(wanted.status());
   if (!wanted->has_value()) return call->Answer(Create(SnapshotKind::kActive, request));
 
@@ -53,7 +59,8 @@ void Snapshotter::Prepare(PrepareRequest request, std::shared_ptr<PendingPrepare
   AskProvider(std::move(offer));
 }
 
-absl::StatusOr<std::optional<LayerRequest>> Snapshotter::WantedLayer(const PrepareRequest& request) {
+absl::StatusOr<std::optional<LayerRequest>> Snapshotter::WantedLayer(const PrepareRequest& request,
+                                                                     PendingPrepare& call) {
   const std::string ref_label = LabelValue(request.labels, kRefLabel);
   if (ref_label.empty()) return std::optional<LayerRequest>();
   const absl::StatusOr<Digest> ref = Digest::Parse(ref_label);
@@ -68,7 +75,10 @@ absl::StatusOr<std::optional<LayerRequest>> Snapshotter::WantedLayer(const Prepa
       const std::optional<int64_t> parent_id = parent.has_value() ? std::optional<int64_t>(parent->id) : std::nullopt;
       ASSIGN_OR_RETURN(const std::optional<SnapshotRow> present,
                        reader.CommittedByRef(request.snapshotter, ref_label, parent_id));
-      if (present.has_value()) return LayerPresentError(ref_label);
+      if (present.has_value()) {
+        call.GotBy(kGotPresent);
+        return LayerPresentError(ref_label);
+      }
     }
     RETURN_IF_ERROR(NewRow(reader, SnapshotKind::kActive, request).status());
     if (!ref.ok()) return absl::OkStatus();
@@ -89,6 +99,7 @@ absl::StatusOr<std::optional<LayerRequest>> Snapshotter::WantedLayer(const Prepa
   };
   RETURN_IF_ERROR(parts_.metadata->Read(read));
   if (!ref.ok()) {
+    NoteDeferred(call, WithReason(ref.status(), FallbackReason::kBadRef));
     LOG(INFO) << "deferring to containerd: " << ref.status().message() << " ref=" << ShownValue(ref_label)
               << " image=" << ShownValue(LabelValue(request.labels, kImageRefLabel));
   }
@@ -129,9 +140,13 @@ void Snapshotter::OnProvided(const std::shared_ptr<Offer>& offer, const absl::St
   Claim claim = Claim::kCommitted;
   const absl::Status status = CommitProvided(*offer, provided->layer, claim);
   if (!status.ok()) return offer->call->Answer(status);
-  if (claim == Claim::kCommitted) return offer->call->Answer(LayerPresentError(offer->layer.ref.ToString()));
+  if (claim == Claim::kCommitted) {
+    offer->call->GotBy(provided->strategy);
+    return offer->call->Answer(LayerPresentError(offer->layer.ref.ToString()));
+  }
   if (offer->attempt == kMaxAttempts) {
-    return Defer(*offer, absl::UnavailableError("the filled layer was deleted before it could be used"));
+    return Defer(*offer, WithReason(absl::UnavailableError("the filled layer was deleted before it could be used"),
+                                    FallbackReason::kVanished));
   }
   ++offer->attempt;
   AskProvider(offer);
@@ -173,6 +188,7 @@ void Snapshotter::Defer(const Offer& offer, const absl::Status& reason) {
       " image=", ShownValue(LabelValue(offer.request.labels, kImageRefLabel)), " key=", ShownValue(offer.request.key));
   LOG_IF(INFO, IsOrdinary(reason)) << text;
   LOG_IF(WARNING, !IsOrdinary(reason)) << text;
+  NoteDeferred(*offer.call, reason);
   offer.call->Answer(Create(SnapshotKind::kActive, offer.request));
 }
 

@@ -1,10 +1,15 @@
 // Prepare with containerd.io/snapshot.ref: layers that the provider gets.
 #include <filesystem>
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "snapshotter/fallback_reason.h"
 #include "snapshotter/labels.h"
+#include "snapshotter/prepare_ledger.h"
 #include "snapshotter/snapshot_errors.h"
 #include "snapshotter/snapshotter.h"
 #include "snapshotter/snapshotter_fixture.h"
@@ -242,6 +247,41 @@ TEST_F(SnapshotterPrepareTest, ALayerThatKeepsVanishingIsLeftToContainerd) {
   });
   EXPECT_OK(PrepareRef(kKey, "", RefOf("one")));
   EXPECT_EQ(calls, 2);
+  EXPECT_EQ(snapshotter_.ledger().Deferrals().at(0).reason, FallbackReason::kVanished);
+}
+
+TEST_F(SnapshotterPrepareTest, EveryAnswerIsCountedWithTheWayOfItsLayer) {
+  std::string strategy = "layout";
+  absl::Status refusal;
+  snapshotter_.provider().Set([&](const LayerRequest& request, const std::shared_ptr<Cancellation>&, const Done& done) {
+    if (!refusal.ok()) return done(refusal);
+    done(ProvidedLayer{snapshotter_.PublishLayer(request.ref.ToString()).value(), strategy});
+  });
+  const auto prepare = [this](const std::string& key, const Labels& labels) {
+    (void)snapshotter_.Prepare(key, "", labels);
+  };
+  prepare("default/1/a", WithRef(RefOf("one")));
+  prepare("default/2/a", WithRef(RefOf("one")));  // is there
+  strategy = "stream";
+  prepare("default/3/b", WithRef(RefOf("two")));
+  prepare("default/4/rw", {});
+  prepare("default/4/rw", {});  // the key is taken
+  prepare("default/5/c", {{kRefLabel, "no digest"}});
+  refusal = WithReason(absl::NotFoundError("no image"), FallbackReason::kUnknownImage);
+  prepare("default/6/d", WithRef(RefOf("three")));
+
+  std::vector<std::string> prepares;
+  for (const PrepareCount& count : snapshotter_.ledger().Prepares()) {
+    prepares.push_back(absl::StrCat(count.strategy, " ", PrepareOutcomeName(count.outcome), " ", count.count));
+  }
+  EXPECT_THAT(prepares, ElementsAre("defer mounts 2", "layout provided 1", "none mounts 1", "none failed 1",
+                                    "present provided 1", "stream provided 1"));
+  std::vector<std::string> deferrals;
+  for (const DeferralCount& count : snapshotter_.ledger().Deferrals()) {
+    deferrals.push_back(absl::StrCat(FallbackReasonName(count.reason), " ", count.count));
+  }
+  EXPECT_THAT(deferrals, ElementsAre("bad_ref 1", "unknown_image 1"));
+  EXPECT_EQ(snapshotter_.ledger().InFlight(), 0);
 }
 
 TEST_F(SnapshotterPrepareTest, TwoWhoWaitForOneLayerGetOneSnapshot) {

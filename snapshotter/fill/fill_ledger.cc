@@ -68,25 +68,25 @@ void FillLedger::Page::Settling() {
 
 void FillLedger::Page::GaveUp(Strategy strategy, const absl::Status& reason) {
   const MutexLock lock(ledger_.mutex_);
-  ledger_.CountFallback(strategy, reason);
-}
-
-void FillLedger::Page::Filled(Strategy strategy, int64_t bytes) {
-  const MutexLock lock(ledger_.mutex_);
-  FillCount& count = ledger_.filled_[strategy];
-  ++count.layers;
-  count.bytes += bytes;
-}
-
-void FillLedger::Deferred(const absl::Status& reason) {
-  const MutexLock lock(mutex_);
-  CountFallback(Strategy::kDefer, reason);
-}
-
-void FillLedger::CountFallback(Strategy strategy, const absl::Status& reason) {
-  Fallback& fallback = fallbacks_[{strategy, reason.code()}];
+  Fallback& fallback = ledger_.fallbacks_[{strategy, ReasonOf(reason)}];
   ++fallback.count;
   fallback.last = std::string(reason.message());
+}
+
+void FillLedger::Page::Filled(const FilledLayer& layer) {
+  const MutexLock lock(ledger_.mutex_);
+  FillCount& count = ledger_.filled_[layer.strategy];
+  ++count.layers;
+  count.bytes += layer.bytes;
+  count.source_bytes[layer.source] += layer.bytes;
+  count.seconds.Observe(layer.busy);
+  ledger_.unclaimed_.Insert(layer.layer_id, layer.strategy);
+}
+
+std::optional<Strategy> FillLedger::Claim(int64_t layer_id) {
+  const MutexLock lock(mutex_);
+  std::optional<Strategy>* const strategy = unclaimed_.Find(layer_id);
+  return strategy == nullptr ? std::nullopt : std::exchange(*strategy, std::nullopt);
 }
 
 std::vector<FillInProgress> FillLedger::InProgress() const {
@@ -100,6 +100,13 @@ std::vector<FillInProgress> FillLedger::InProgress() const {
   return fills;
 }
 
+std::map<FillStage, int64_t> FillLedger::Stages() const {
+  std::map<FillStage, int64_t> stages;
+  const MutexLock lock(mutex_);
+  for (const Page* page : pages_) ++stages[page->facts_.stage];
+  return stages;
+}
+
 std::map<Strategy, FillCount> FillLedger::Filled() const {
   const MutexLock lock(mutex_);
   return filled_;
@@ -109,7 +116,7 @@ std::vector<FallbackCount> FillLedger::Fallbacks() const {
   std::vector<FallbackCount> counts;
   const MutexLock lock(mutex_);
   for (const auto& [key, fallback] : fallbacks_) {
-    counts.push_back({key.first, absl::StatusCodeToString(key.second), fallback.count, fallback.last});
+    counts.push_back({key.first, key.second, fallback.count, fallback.last});
   }
   return counts;
 }

@@ -13,7 +13,10 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "base/byte_reader.h"
+#include "base/histogram.h"
 #include "base/mutex.h"
+#include "snapshotter/fallback_reason.h"
+#include "snapshotter/fill/lru_map.h"
 #include "snapshotter/fill/plan.h"
 #include "snapshotter/fill/strategy.h"
 
@@ -38,16 +41,26 @@ struct FillInProgress {
   absl::Time started;  // of reading; before that, of waiting
 };
 
-struct FillCount {
-  int64_t layers = 0;
-  int64_t bytes = 0;  // of the blobs
+// A layer that was put in place.
+struct FilledLayer {
+  int64_t layer_id = 0;
+  Strategy strategy = Strategy::kDefer;
+  BlobSource source = BlobSource::kNone;
+  int64_t bytes = 0;                           // of the blob
+  absl::Duration busy = absl::ZeroDuration();  // spent working, not waiting for other layers
 };
 
-// Something that was tried and did not do. `strategy` is what was given up; kDefer: all of it, the layer went to
-// containerd.
+struct FillCount {
+  int64_t layers = 0;
+  int64_t bytes = 0;                           // of the blobs
+  std::map<BlobSource, int64_t> source_bytes;  // the same, by where they were read
+  DurationHistogram seconds;                   // FilledLayer::busy
+};
+
+// A way that was tried and did not hold.
 struct FallbackCount {
   Strategy strategy = Strategy::kDefer;
-  std::string reason;  // a status code's name: few, fit for a label of a metric
+  FallbackReason reason = FallbackReason::kInternal;
   int64_t count = 0;
   std::string last;  // the newest message, for people
 };
@@ -70,8 +83,7 @@ class FillLedger {
     void Settling();
     // The way that was being tried did not hold.
     void GaveUp(Strategy strategy, const absl::Status& reason);
-    // The layer is in place.
-    void Filled(Strategy strategy, int64_t bytes);
+    void Filled(const FilledLayer& layer);
 
    private:
     friend class FillLedger;
@@ -84,27 +96,32 @@ class FillLedger {
 
   std::unique_ptr<Page> Begin(std::string image, const std::vector<PlannedBlob>& blobs);
 
-  // A layer was left to containerd.
-  void Deferred(const absl::Status& reason);
+  // How the layer was got, if it has been filled and nobody has asked this of it yet: whoever comes later finds a layer
+  // that was there.
+  std::optional<Strategy> Claim(int64_t layer_id);
 
   // Oldest first.
   std::vector<FillInProgress> InProgress() const;
+  // How many there are; a stage without one is not in it.
+  std::map<FillStage, int64_t> Stages() const;
   // By strategy; those that were never used are not in it.
   std::map<Strategy, FillCount> Filled() const;
   std::vector<FallbackCount> Fallbacks() const;
 
  private:
+  static constexpr size_t kMaxUnclaimed = 1 << 14;
+
   struct Fallback {
     int64_t count = 0;
     std::string last;
   };
 
-  void CountFallback(Strategy strategy, const absl::Status& reason) SLUICE_REQUIRES(mutex_);
-
   mutable Mutex mutex_;
   std::vector<const Page*> pages_ SLUICE_GUARDED_BY(mutex_);  // in the order of Begin()
   std::map<Strategy, FillCount> filled_ SLUICE_GUARDED_BY(mutex_);
-  std::map<std::pair<Strategy, absl::StatusCode>, Fallback> fallbacks_ SLUICE_GUARDED_BY(mutex_);
+  std::map<std::pair<Strategy, FallbackReason>, Fallback> fallbacks_ SLUICE_GUARDED_BY(mutex_);
+  // Of layers that Claim() was not called for. Those that are filled ahead of an abandoned pull are never claimed.
+  LruMap<int64_t, std::optional<Strategy>> unclaimed_ SLUICE_GUARDED_BY(mutex_){kMaxUnclaimed};
 };
 
 }  // namespace sluice

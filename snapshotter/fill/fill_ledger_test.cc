@@ -75,26 +75,49 @@ TEST(FillLedgerTest, CountsByStrategyAndByReason) {
   for (const int64_t bytes : {3, 4}) {
     const auto page = ledger.Begin("", {});
     page->GaveUp(Strategy::kLayout, absl::DataLossError(absl::StrCat("damaged ", bytes)));
-    page->Filled(Strategy::kStream, bytes);
+    page->Filled({.layer_id = bytes,
+                  .strategy = Strategy::kStream,
+                  .source = BlobSource::kLocalRegistry,
+                  .bytes = bytes,
+                  .busy = absl::Seconds(bytes)});
   }
-  ledger.Begin("", {})->Filled(Strategy::kLayout, 5);
-  ledger.Deferred(absl::NotFoundError("nobody has it"));
+  ledger.Begin("", {})->Filled(
+      {.layer_id = 9, .strategy = Strategy::kLayout, .source = BlobSource::kStore, .bytes = 5});
 
   const std::map<Strategy, FillCount> filled = ledger.Filled();
   ASSERT_THAT(filled, SizeIs(2));
   EXPECT_EQ(filled.at(Strategy::kStream).layers, 2);
   EXPECT_EQ(filled.at(Strategy::kStream).bytes, 7);
+  EXPECT_EQ(filled.at(Strategy::kStream).source_bytes,
+            (std::map<BlobSource, int64_t>{{BlobSource::kLocalRegistry, 7}}));
+  EXPECT_EQ(filled.at(Strategy::kStream).seconds.Count(), 2);
+  EXPECT_EQ(filled.at(Strategy::kStream).seconds.seconds, 7);
   EXPECT_EQ(filled.at(Strategy::kLayout).bytes, 5);
 
   const std::vector<FallbackCount> fallbacks = ledger.Fallbacks();
-  ASSERT_THAT(fallbacks, SizeIs(2));
+  ASSERT_THAT(fallbacks, SizeIs(1));
   EXPECT_EQ(fallbacks[0].strategy, Strategy::kLayout);
-  EXPECT_EQ(fallbacks[0].reason, "DATA_LOSS");
+  EXPECT_EQ(fallbacks[0].reason, FallbackReason::kCorrupt);
   EXPECT_EQ(fallbacks[0].count, 2);
   EXPECT_EQ(fallbacks[0].last, "damaged 4");
-  EXPECT_EQ(fallbacks[1].strategy, Strategy::kDefer);
-  EXPECT_EQ(fallbacks[1].reason, "NOT_FOUND");
-  EXPECT_EQ(fallbacks[1].last, "nobody has it");
+}
+
+TEST(FillLedgerTest, ALayerIsNewToTheFirstWhoClaimsIt) {
+  FillLedger ledger;
+  EXPECT_EQ(ledger.Claim(7), std::nullopt);
+  ledger.Begin("", {})->Filled({.layer_id = 7, .strategy = Strategy::kCached});
+  EXPECT_EQ(ledger.Claim(7), Strategy::kCached);
+  EXPECT_EQ(ledger.Claim(7), std::nullopt);
+}
+
+TEST(FillLedgerTest, CountsByStage) {
+  FillLedger ledger;
+  const auto queued = ledger.Begin("", {});
+  const auto first = ledger.Begin("", {});
+  const auto second = ledger.Begin("", {});
+  first->Reading(Strategy::kLayout, kBlob);
+  second->Reading(Strategy::kLayout, kBlob);
+  EXPECT_EQ(ledger.Stages(), (std::map<FillStage, int64_t>{{FillStage::kQueued, 1}, {FillStage::kReading, 2}}));
 }
 
 TEST(FillLedgerTest, ThreadsNoteWhileAnotherReads) {
@@ -106,7 +129,7 @@ TEST(FillLedgerTest, ThreadsNoteWhileAnotherReads) {
         const auto page = ledger.Begin("image", {kBlob});
         page->Reading(Strategy::kLayout, kBlob);
         EXPECT_TRUE(testing::ReadToEnd(*page->Metered(std::make_unique<testing::TextReader>("1234567890")), 3).ok());
-        page->Filled(Strategy::kLayout, 10);
+        page->Filled({.layer_id = k, .strategy = Strategy::kLayout, .bytes = 10});
       }
     });
   }

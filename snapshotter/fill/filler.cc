@@ -8,6 +8,7 @@
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "snapshotter/fallback_reason.h"
 #include "snapshotter/fill/worker_pool.h"
 
 namespace sluice {
@@ -222,8 +223,9 @@ absl::StatusOr<std::optional<std::vector<int64_t>>> Filler::ParentsOrPark(const 
     // Both failures are of those who have asked so far: the next one may know the directories below.
     if (below == nullptr) {
       Forget(entry);
-      return absl::FailedPreconditionError(
-          "the layer depends on layers below it that containerd unpacked, not this daemon");
+      return WithReason(absl::FailedPreconditionError(
+                            "the layer depends on layers below it that containerd unpacked, not this daemon"),
+                        FallbackReason::kUnproven);
     }
     if (below->phase != Phase::kDone) {
       entry->phase = Phase::kParked;
@@ -232,9 +234,10 @@ absl::StatusOr<std::optional<std::vector<int64_t>>> Filler::ParentsOrPark(const 
     }
     if (HasFailed(*below)) {
       Forget(entry);
-      return absl::FailedPreconditionError(
-          absl::StrCat("the layer depends on ", below->key.first.ToString(),
-                       " below it, which failed: ", below->result->status().message()));
+      const absl::Status& failure = below->result->status();
+      return WithReason(absl::FailedPreconditionError(absl::StrCat("the layer depends on ", below->key.first.ToString(),
+                                                                   " below it, which failed: ", failure.message())),
+                        ReasonOf(failure));
     }
     directories.push_back((*below->result)->id);
   }

@@ -73,7 +73,7 @@ TEST_F(FillerLedgerTest, AWayThatDoesNotHoldIsCounted) {
   const std::vector<FallbackCount> fallbacks = ledger_->Fallbacks();
   ASSERT_THAT(fallbacks, SizeIs(1));
   EXPECT_EQ(fallbacks[0].strategy, Strategy::kLayout);
-  EXPECT_EQ(fallbacks[0].reason, "DATA_LOSS");
+  EXPECT_EQ(fallbacks[0].reason, FallbackReason::kCorrupt);
   EXPECT_THAT(ledger_->Filled(), IsEmpty());
   EXPECT_THAT(ledger_->InProgress(), IsEmpty()) << "a fill has ended before its asker hears of it";
 }

@@ -45,6 +45,13 @@ std::optional<std::vector<int64_t>> ProvenParents(const LayerRequest& request) {
   return request.parent_directories;
 }
 
+ProvidedLayer Provided(LayerRecord record, FillLedger& ledger) {
+  const std::optional<Strategy> strategy = ledger.Claim(record.id);
+  ProvidedLayer provided{std::move(record)};
+  if (strategy.has_value()) provided.strategy = std::string(StrategyName(*strategy));
+  return provided;
+}
+
 class ImageLayerProvider : public LayerProvider {
  public:
   explicit ImageLayerProvider(LayerProviderOptions options)
@@ -68,11 +75,7 @@ class ImageLayerProvider : public LayerProvider {
 
   ~ImageLayerProvider() override { stopping_.store(true); }
 
-  void Provide(LayerRequest request, std::shared_ptr<Cancellation> cancellation, Done wanted) override {
-    Done done = [ledger = ledger_, wanted = std::move(wanted)](absl::StatusOr<ProvidedLayer> provided) {
-      if (!provided.ok() && !absl::IsCancelled(provided.status())) ledger->Deferred(provided.status());
-      wanted(std::move(provided));
-    };
+  void Provide(LayerRequest request, std::shared_ptr<Cancellation> cancellation, Done done) override {
     resolvers_.Submit(
         [this, request = std::move(request), cancellation = std::move(cancellation), done = std::move(done)]() mutable {
           if (stopping_.load() || (cancellation != nullptr && cancellation->cancelled())) {
@@ -92,9 +95,9 @@ class ImageLayerProvider : public LayerProvider {
     ASSIGN_OR_RETURN(const std::optional<LayerRecord> present, FindPresent(plan.wanted()));
     if (!present.has_value()) {
       fill.cancellation = std::move(cancellation);
-      fill.done = [done](absl::StatusOr<LayerRecord> record) {
+      fill.done = [done, ledger = ledger_](absl::StatusOr<LayerRecord> record) {
         if (!record.ok()) return done(record.status());
-        done(ProvidedLayer{*std::move(record)});
+        done(Provided(*std::move(record), *ledger));
       };
       filler_.Fill(std::move(fill));
       return absl::OkStatus();
@@ -108,7 +111,7 @@ class ImageLayerProvider : public LayerProvider {
       fill.done = [](const absl::StatusOr<LayerRecord>&) {};
       filler_.Fill(std::move(fill));
     }
-    done(ProvidedLayer{*present});
+    done(Provided(*present, *ledger_));
     return absl::OkStatus();
   } catch (const std::exception& e) {
     return absl::InternalError(absl::StrCat("layer ", request.ref.ToString(), ": ", e.what()));

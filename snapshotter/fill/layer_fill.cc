@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "glog/logging.h"
+#include "snapshotter/fallback_reason.h"
 
 namespace sluice {
 namespace {
@@ -87,10 +88,13 @@ absl::StatusOr<bool> LayerFill::TryOffers(const std::function<bool(BlobSource)>&
 // The WARNINGs have been given; that containerd takes over is then in order.
 absl::Status LayerFill::NothingHolds() const {
   const absl::Status& unusable = last_failure_.ok() ? offers_.rejection : last_failure_;
-  if (unusable.ok()) return absl::NotFoundError(offers_.reason);
+  if (unusable.ok()) return WithReason(absl::NotFoundError(offers_.reason), offers_.cause);
   const bool asked_registry = !offers_.offers.empty() && !IsOnThisHost(offers_.offers.back().source);
-  return absl::NotFoundError(
-      absl::StrCat(asked_registry ? offers_.reason : "no usable copy on this host", ": ", unusable.message()));
+  // That a guessed port does not have it says less than that the port is not known.
+  const FallbackReason reason = ReasonOf(unusable);
+  return WithReason(absl::NotFoundError(absl::StrCat(asked_registry ? offers_.reason : "no usable copy on this host",
+                                                     ": ", unusable.message())),
+                    reason == FallbackReason::kMissing ? offers_.cause : reason);
 }
 
 absl::Status LayerFill::StreamFrom(const LayerOffer& offer) {
@@ -118,6 +122,7 @@ absl::Status LayerFill::StreamFrom(const LayerOffer& offer) {
     return status;
   }
   strategy_ = offer.strategy;
+  source_ = offer.source;
   place_ = offer.place;
   busy_ = absl::Now() - start;
   page_->Settling();
@@ -147,8 +152,9 @@ absl::StatusOr<LayerRecord> LayerFill::Publish(absl::Span<const int64_t> parents
   facts.usage_inodes = layer.usage_inodes;
   unpacker_.reset();
   ASSIGN_OR_RETURN(LayerRecord record, directories_.Publish(std::move(staged_), facts));
-  page_->Filled(strategy_, layer.blob_bytes);
-  LogFilled(job_, strategy_, place_, layer, busy_ + (absl::Now() - start));
+  busy_ += absl::Now() - start;
+  page_->Filled({record.id, strategy_, source_, layer.blob_bytes, busy_});
+  LogFilled(job_, strategy_, place_, layer, busy_);
   return record;
 }
 

@@ -73,6 +73,7 @@ class LayerFill {
   std::unique_ptr<StagedLayer> staged_;
   std::unique_ptr<OverlayUnpacker> unpacker_;  // borrows staged_'s descriptor
   Strategy strategy_ = Strategy::kDefer;
+  BlobSource source_ = BlobSource::kNone;
   std::string place_;
   absl::Duration busy_;  // spent working, not waiting for other layers
 };

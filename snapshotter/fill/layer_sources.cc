@@ -86,6 +86,7 @@ class LayerSources::Search {
     if (!wanted_.endpoints.empty()) situation.allowed = options_.policies.For(wanted_.endpoints[0].host).allowed;
     for (const Rung& rung : StrategyLadder(situation)) AddOffers(rung, stored.blobs);
     found_.reason = Reason(situation);
+    found_.cause = Cause(situation);
     return std::move(found_);
   }
 
@@ -209,6 +210,17 @@ class LayerSources::Search {
       };
       found_.offers.push_back(std::move(offer));
     }
+  }
+
+  FallbackReason Cause(const LayerSituation& situation) const {
+    if (!situation.plan_known) return FallbackReason::kUnsupported;
+    if (wanted_.endpoints.empty()) return FallbackReason::kUnknownRegistry;
+    if (options_.open_remote == nullptr) return FallbackReason::kNoSource;
+    if (!situation.local_endpoint && !situation.remote_endpoint) return FallbackReason::kForbidden;
+    // A remote registry hardly listens elsewhere than at the usual port.
+    const bool guessed =
+        wanted_.locality == Locality::kLocal && !MendForUnknownPort(wanted_.endpoints, options_.locality).empty();
+    return guessed ? FallbackReason::kUnknownRegistry : FallbackReason::kMissing;
   }
 
   std::string Reason(const LayerSituation& situation) const {

@@ -20,6 +20,7 @@
 #include "registry/cache/blob_cache.h"
 #include "registry/locality.h"
 #include "registry/store/store.h"
+#include "snapshotter/fallback_reason.h"
 #include "snapshotter/fill/content_store.h"
 #include "snapshotter/fill/local_blobs.h"
 #include "snapshotter/fill/plan.h"
@@ -78,6 +79,7 @@ class LayerSources {
     absl::Status rejection;
     // Why there is nothing (more), with the mend: for the log line of a layer that is left to containerd.
     std::string reason;
+    FallbackReason cause = FallbackReason::kMissing;  // the same, to be counted
   };
 
   // Looks on this host only. `cancellation` is borrowed by the offers and their readers.

@@ -328,22 +328,27 @@ TEST_F(LayerSourcesTest, EveryReasonNamesItsMend) {
   EXPECT_THAT(Find().reason, HasSubstr(absl::StrCat(blob, " is in no store on this host (registry (",
                                                     layout_directory_.path(), ")), and which port")));
   EXPECT_THAT(Find().reason, HasSubstr("registry.local_registries"));
+  EXPECT_EQ(Find().cause, FallbackReason::kUnknownRegistry);
 
   From({kRemote});
   EXPECT_THAT(Find().reason, HasSubstr(", and could not be had from registry.example/app"));
+  EXPECT_EQ(Find().cause, FallbackReason::kMissing);
 
   const std::vector<std::string> all = {"*.example", "registry.example"};
   RegistryPolicy nothing{.hosts = *HostPatterns::Create(all), .allowed = {true, false, false}, .limit = nullptr};
   options_.policies = RegistryPolicies({nothing});
   sources_.reset();
   EXPECT_THAT(Find().reason, HasSubstr(", and registry.policy forbids to download it from registry.example/app"));
+  EXPECT_EQ(Find().cause, FallbackReason::kForbidden);
 
   options_.open_remote = nullptr;
   sources_.reset();
   EXPECT_THAT(Find().reason, HasSubstr("add that directory as [[store]] to config.toml"));
+  EXPECT_EQ(Find().cause, FallbackReason::kNoSource);
 
   wanted_.blobs.clear();
   EXPECT_EQ(Find().reason, "the layer of image registry.example/app:1 is no tar, plain or gzip or zstd");
+  EXPECT_EQ(Find().cause, FallbackReason::kUnsupported);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "registry/manifest.h"
+#include "snapshotter/fallback_reason.h"
 #include "snapshotter/fill/layer_hints.h"
 #include "snapshotter/fill/parallel_for.h"
 
@@ -277,14 +278,17 @@ absl::StatusOr<Plan> Resolver::Resolve(const LayerRequest& request) {
   if (!found.ok()) {
     absl::StatusOr<Plan> from_labels = PlanFromLabels(request, hints);
     if (from_labels.ok()) return from_labels;
-    return absl::NotFoundError(absl::StrCat("cannot tell which layer this is: ", found.status().message(), "; ",
-                                            from_labels.status().message()));
+    const FallbackReason reason =
+        HasNoAnswer(found.status()) ? FallbackReason::kUnreachable : FallbackReason::kUnknownImage;
+    return WithReason(absl::NotFoundError(absl::StrCat("cannot tell which layer this is: ", found.status().message(),
+                                                       "; ", from_labels.status().message())),
+                      reason);
   }
   Plan plan = **found;
   plan.position = static_cast<size_t>(
       absl::c_find_if(plan.layers, [&](const PlannedLayer& layer) { return layer.chain_id == request.ref; }) -
       plan.layers.begin());
-  RETURN_IF_ERROR(CheckParent(plan, request));
+  RETURN_IF_ERROR(WithReason(CheckParent(plan, request), FallbackReason::kUnexpectedParent));
   return plan;
 }
 

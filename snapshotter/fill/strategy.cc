@@ -53,6 +53,22 @@ absl::string_view StrategyName(Strategy strategy) {
   return "defer";
 }
 
+absl::string_view BlobSourceName(BlobSource source) {
+  switch (source) {
+    case BlobSource::kStore:
+      return "store";
+    case BlobSource::kOwnCopy:
+      return "own_copy";
+    case BlobSource::kLocalRegistry:
+      return "local_registry";
+    case BlobSource::kRemoteRegistry:
+      return "remote_registry";
+    case BlobSource::kNone:
+      break;
+  }
+  return "none";
+}
+
 absl::string_view LogPhrase(Strategy strategy) {
   switch (strategy) {
     case Strategy::kLayout:

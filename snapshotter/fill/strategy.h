@@ -56,6 +56,9 @@ std::vector<Rung> StrategyLadder(const LayerSituation& situation);
 // As the configuration, `status` and `explain` name it: "layout", "stream", "cached", "defer".
 absl::string_view StrategyName(Strategy strategy);
 
+// "store", "own_copy", "local_registry", "remote_registry", "none".
+absl::string_view BlobSourceName(BlobSource source);
+
 // What the log says once per layer, after it is verified and in place (kDefer: when it is given up). Exact: people and
 // tests search for it.
 absl::string_view LogPhrase(Strategy strategy);

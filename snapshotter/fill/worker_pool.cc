@@ -28,6 +28,11 @@ void WorkerPool::Submit(std::function<void()> task) {
   changed_.NotifyOne();
 }
 
+size_t WorkerPool::queued() const {
+  const MutexLock lock(mutex_);
+  return queue_.size();
+}
+
 void WorkerPool::Work() {
   for (;;) {
     std::function<void()> task;

@@ -1,6 +1,7 @@
 // A fixed number of threads and a queue of calls.
 #pragma once
 
+#include <cstddef>
 #include <deque>
 #include <functional>
 #include <thread>
@@ -23,10 +24,13 @@ class WorkerPool {
   // `task` must not throw.
   void Submit(std::function<void()> task);
 
+  // How many wait for a thread.
+  size_t queued() const;
+
  private:
   void Work();
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
   CondVar changed_;
   bool stopping_ SLUICE_GUARDED_BY(mutex_) = false;
   std::deque<std::function<void()>> queue_ SLUICE_GUARDED_BY(mutex_);

@@ -127,9 +127,26 @@ void AdminService::DescribeFills(admin_v1::StatusResponse& response) const {
   for (const FallbackCount& fallback : parts_.ledger->Fallbacks()) {
     admin_v1::FallbackCount& shown = *response.add_fallbacks();
     shown.set_strategy(std::string(StrategyName(fallback.strategy)));
-    shown.set_reason(fallback.reason);
+    shown.set_reason(std::string(FallbackReasonName(fallback.reason)));
     shown.set_count(fallback.count);
     shown.set_last_message(fallback.last);
+  }
+}
+
+void AdminService::DescribePrepares(admin_v1::StatusResponse& response) const {
+  response.set_prepares_in_flight(parts_.prepares->InFlight());
+  for (const PrepareCount& count : parts_.prepares->Prepares()) {
+    admin_v1::PrepareCount& shown = *response.add_prepares();
+    shown.set_strategy(count.strategy);
+    shown.set_outcome(std::string(PrepareOutcomeName(count.outcome)));
+    shown.set_count(count.count);
+  }
+  for (const DeferralCount& deferral : parts_.prepares->Deferrals()) {
+    admin_v1::FallbackCount& shown = *response.add_fallbacks();
+    shown.set_strategy(kGotDeferred);
+    shown.set_reason(std::string(FallbackReasonName(deferral.reason)));
+    shown.set_count(deferral.count);
+    shown.set_last_message(deferral.last);
   }
 }
 
@@ -151,6 +168,7 @@ grpc::ServerUnaryReactor* AdminService::Status(grpc::CallbackServerContext*, con
   return PooledCall::Start(*parts_.pool, [this, response](const Cancellation&) -> absl::Status {
     RETURN_IF_ERROR(DescribeState(*response));
     DescribeFills(*response);
+    DescribePrepares(*response);
     return DescribeCache(*response);
   });
 }

@@ -13,6 +13,7 @@
 #include "snapshotter/janitor.h"
 #include "snapshotter/layer_store.h"
 #include "snapshotter/metadata/metadata_store.h"
+#include "snapshotter/prepare_ledger.h"
 #include "snapshotter/service/snapshots_service.h"
 
 namespace sluice {
@@ -25,6 +26,7 @@ struct AdminParts {
   LayerStore* layers = nullptr;
   Janitor* janitor = nullptr;
   FillLedger* ledger = nullptr;
+  PrepareLedger* prepares = nullptr;
   BlobCache* cache = nullptr;             // null: there is none
   SnapshotsService* snapshots = nullptr;  // whether its calls are refused
   WorkerPool* pool = nullptr;
@@ -54,6 +56,7 @@ class AdminService final : public admin_v1::Admin::CallbackService {
  private:
   absl::Status DescribeState(admin_v1::StatusResponse& response) const;
   void DescribeFills(admin_v1::StatusResponse& response) const;
+  void DescribePrepares(admin_v1::StatusResponse& response) const;
   absl::Status DescribeCache(admin_v1::StatusResponse& response) const;
 
   const AdminParts parts_;

@@ -28,8 +28,8 @@ class AdminServiceTest : public ::testing::Test {
     AdminFacts facts{"1.2.3", "/the/root", "/the/containerd.sock", {}};
     facts.configuration.set_path("/the/config.toml");
     admin_ = std::make_unique<AdminService>(
-        AdminParts{&snapshotter_.metadata(), &snapshotter_.layers(), &snapshotter_.janitor(), &ledger_, cache_.get(),
-                   snapshots_.get(), &pool_},
+        AdminParts{&snapshotter_.metadata(), &snapshotter_.layers(), &snapshotter_.janitor(), &ledger_,
+                   &snapshotter_.ledger(), cache_.get(), snapshots_.get(), &pool_},
         facts);
     const std::string path = dir_.At("s.sock");
     server_ =
@@ -115,7 +115,10 @@ TEST_F(AdminServiceTest, SaysWhatIsBeingFilledAndWas) {
   const auto reading = ledger_.Begin("r.lan/app:1", {});
   reading->GaveUp(Strategy::kLayout, absl::DataLossError("damaged"));
   reading->Reading(Strategy::kStream, blob);
-  ledger_.Begin("", {})->Filled(Strategy::kCached, 7);
+  ledger_.Begin("", {})->Filled({.layer_id = 1, .strategy = Strategy::kCached, .bytes = 7});
+  Claim("layer");
+  ASSERT_OK(snapshotter_.Prepare("default/1/rw").status());
+  ASSERT_OK(snapshotter_.Prepare("default/2/x", "", {{"containerd.io/snapshot.ref", "no digest"}}).status());
 
   const admin_v1::StatusResponse status = Status();
   ASSERT_THAT(status.fills(), SizeIs(2));
@@ -129,11 +132,19 @@ TEST_F(AdminServiceTest, SaysWhatIsBeingFilledAndWas) {
   ASSERT_THAT(status.strategies(), SizeIs(1));
   EXPECT_EQ(status.strategies(0).strategy(), "cached");
   EXPECT_EQ(status.strategies(0).bytes(), 7);
-  ASSERT_THAT(status.fallbacks(), SizeIs(1));
+  ASSERT_THAT(status.fallbacks(), SizeIs(2));
   EXPECT_EQ(status.fallbacks(0).strategy(), "layout");
-  EXPECT_EQ(status.fallbacks(0).reason(), "DATA_LOSS");
+  EXPECT_EQ(status.fallbacks(0).reason(), "corrupt");
   EXPECT_EQ(status.fallbacks(0).count(), 1);
   EXPECT_EQ(status.fallbacks(0).last_message(), "damaged");
+  EXPECT_EQ(status.fallbacks(1).strategy(), "defer");
+  EXPECT_EQ(status.fallbacks(1).reason(), "bad_ref");
+  std::vector<std::string> prepares;
+  for (const auto& count : status.prepares()) {
+    prepares.push_back(absl::StrCat(count.strategy(), " ", count.outcome(), " ", count.count()));
+  }
+  EXPECT_THAT(prepares, ::testing::ElementsAre("defer mounts 1", "none mounts 1", "present provided 1"));
+  EXPECT_EQ(status.prepares_in_flight(), 0);
 }
 
 TEST_F(AdminServiceTest, AnswersWhileContainerdIsRefused) {

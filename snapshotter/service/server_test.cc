@@ -12,6 +12,7 @@
 #include "absl/time/clock.h"
 #include "base/mutex.h"
 #include "gmock/gmock.h"
+#include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
 #include "gtest/gtest.h"
@@ -28,18 +29,27 @@ using grpc::StatusCode;
 using ::testing::HasSubstr;
 using testing::SnapshotterFixture;
 
+namespace health_v1 = grpc::health::v1;
+
+constexpr char kSnapshotsName[] = "containerd.services.snapshots.v1.Snapshots";
+constexpr char kDiffName[] = "containerd.services.diff.v1.Diff";
+
 class ServerTest : public ::testing::Test {
  protected:
   ServerTest() : quick_(2), walks_(1), cleanup_(1) {
     ServiceParts parts{&*snapshotter_, &quick_, &walks_, &cleanup_};
+    parts.ledger = &prepares_;
     parts.on_layer_wanted = [this] { Note("wanted"); };
     parts.on_layer_answered = [this](const PrepareRequest& request, const absl::Status& answer) {
       Note(absl::StrCat(request.key, " over ", request.parent, ": ", absl::StatusCodeToString(answer.code())));
     };
     service_ = std::make_unique<SnapshotsService>(parts);
     diff_ = std::make_unique<DiffService>(*applier_, *service_);
-    server_ = Server::Start(SocketClaim::Take(path_).value(), {service_.get(), diff_.get()}).value();
-    stub_ = snapshots_v1::Snapshots::NewStub(grpc::CreateChannel("unix:" + path_, grpc::InsecureChannelCredentials()));
+    server_ = Server::Start(SocketClaim::Take(path_).value(), {service_.get(), diff_.get(), nullptr, &rpcs_}).value();
+    const std::shared_ptr<grpc::Channel> channel =
+        grpc::CreateChannel("unix:" + path_, grpc::InsecureChannelCredentials());
+    stub_ = snapshots_v1::Snapshots::NewStub(channel);
+    health_ = health_v1::Health::NewStub(channel);
   }
   ~ServerTest() override { server_->Stop(absl::Seconds(1)); }
 
@@ -91,6 +101,17 @@ class ServerTest : public ::testing::Test {
     return pending;
   }
 
+  // "SERVING" and the like, or the code of a call that failed.
+  std::string Health(const std::string& service) {
+    grpc::ClientContext context;
+    health_v1::HealthCheckRequest request;
+    request.set_service(service);
+    health_v1::HealthCheckResponse response;
+    const grpc::Status status = health_->Check(&context, request, &response);
+    if (!status.ok()) return absl::StatusCodeToString(static_cast<absl::StatusCode>(status.error_code()));
+    return health_v1::HealthCheckResponse::ServingStatus_Name(response.status());
+  }
+
   void Note(std::string event) {
     const MutexLock lock(events_mutex_);
     events_.push_back(std::move(event));
@@ -112,10 +133,13 @@ class ServerTest : public ::testing::Test {
   WorkerPool quick_;
   WorkerPool walks_;
   WorkerPool cleanup_;
+  PrepareLedger prepares_;
+  RpcLedger rpcs_;
   std::unique_ptr<SnapshotsService> service_;
   std::unique_ptr<DiffService> diff_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<snapshots_v1::Snapshots::Stub> stub_;
+  std::unique_ptr<health_v1::Health::Stub> health_;
   snapshots_v1::PrepareSnapshotResponse prepared_;
 };
 
@@ -267,6 +291,73 @@ TEST_F(ServerTest, StopAnswersUnavailableSoonAndTakesTheSocketAway) {
   EXPECT_FALSE(std::filesystem::exists(path_));
   snapshots_v1::StatSnapshotResponse stat;
   EXPECT_EQ(Stat("waiting", &stat).error_code(), StatusCode::UNAVAILABLE);
+}
+
+TEST_F(ServerTest, HealthSaysWhetherCallsAreAdmitted) {
+  const std::vector<std::string> names = {"", kSnapshotsName, kDiffName};
+  for (const std::string& name : names) EXPECT_EQ(Health(name), "SERVING") << name;
+  EXPECT_EQ(Health("sluice.v1.Admin"), "NOT_FOUND") << "it is not served here";
+  service_->Refuse(absl::FailedPreconditionError("another containerd"));
+  for (const std::string& name : names) EXPECT_EQ(Health(name), "NOT_SERVING") << name;
+  service_->Refuse(absl::OkStatus());
+  for (const std::string& name : names) EXPECT_EQ(Health(name), "SERVING") << name;
+}
+
+TEST_F(ServerTest, HealthIsNotServingBeforeTheServerIsGone) {
+  grpc::ClientContext context;
+  health_v1::HealthCheckRequest request;
+  request.set_service(kSnapshotsName);
+  const auto watch = health_->Watch(&context, request);
+  health_v1::HealthCheckResponse seen;
+  ASSERT_TRUE(watch->Read(&seen));
+  EXPECT_EQ(seen.status(), health_v1::HealthCheckResponse::SERVING);
+  const absl::Time start = absl::Now();
+  std::thread stop([this] { server_->Stop(absl::Seconds(1)); });
+  EXPECT_TRUE(watch->Read(&seen));
+  EXPECT_EQ(seen.status(), health_v1::HealthCheckResponse::NOT_SERVING);
+  stop.join();
+  EXPECT_LT(absl::Now() - start, absl::Seconds(10)) << "a client that watches does not hold the end up";
+}
+
+TEST_F(ServerTest, EveryCallIsCounted) {
+  ASSERT_TRUE(Prepare("key").ok());
+  EXPECT_EQ(Prepare("key").error_code(), StatusCode::ALREADY_EXISTS);
+  snapshots_v1::StatSnapshotResponse stat;
+  EXPECT_EQ(Stat("nobody", &stat).error_code(), StatusCode::NOT_FOUND);
+  grpc::ClientContext list_context;
+  snapshots_v1::ListSnapshotsRequest list_request;
+  list_request.set_snapshotter("sluice");
+  const auto list = stub_->List(&list_context, list_request);
+  snapshots_v1::ListSnapshotsResponse batch;
+  while (list->Read(&batch)) {
+  }
+  ASSERT_TRUE(list->Finish().ok());
+  grpc::ClientContext context;
+  std::future<grpc::Status> pending = PrepareForever(context);
+  EXPECT_EQ(prepares_.InFlight(), 1);
+  context.TryCancel();
+  pending.wait();
+  EXPECT_EQ(Health(""), "SERVING");
+
+  const auto ended = [this] {
+    std::vector<std::string> lines;
+    for (const RpcCount& call : rpcs_.Calls()) {
+      lines.push_back(absl::StrCat(call.method, " ", call.code, " ", call.seconds.Count()));
+    }
+    return lines;
+  };
+  // Whose answer has gone out may not be counted yet.
+  const absl::Time limit = absl::Now() + absl::Seconds(10);
+  while (ended().size() < 6 && absl::Now() < limit) absl::SleepFor(absl::Milliseconds(1));
+  EXPECT_THAT(ended(), ::testing::ElementsAre("Health/Check OK 1", "Snapshots/List OK 1", "Snapshots/Prepare OK 1",
+                                              "Snapshots/Prepare CANCELLED 1", "Snapshots/Prepare ALREADY_EXISTS 1",
+                                              "Snapshots/Stat NOT_FOUND 1"));
+  EXPECT_EQ(prepares_.InFlight(), 0);
+  std::vector<std::string> prepares;
+  for (const PrepareCount& count : prepares_.Prepares()) {
+    prepares.push_back(absl::StrCat(count.strategy, " ", PrepareOutcomeName(count.outcome), " ", count.count));
+  }
+  EXPECT_THAT(prepares, ::testing::ElementsAre("none mounts 1", "none cancelled 1", "none failed 1"));
 }
 
 TEST_F(ServerTest, RefusesEveryCallForAsLongAsItIsTold) {

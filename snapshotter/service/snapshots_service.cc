@@ -68,13 +68,15 @@ grpc::ServerUnaryReactor* SnapshotsService::RunOn(WorkerPool& pool, Work work) {
 // A Prepare: its answer may come long after the pool's thread has left it.
 class SnapshotsService::PrepareReactor : public grpc::ServerUnaryReactor {
  public:
-  PrepareReactor(snapshots_v1::PrepareSnapshotResponse* response, std::function<void(const absl::Status&)> answered)
+  PrepareReactor(snapshots_v1::PrepareSnapshotResponse* response, std::function<void(const absl::Status&)> answered,
+                 PrepareLedger* ledger)
       : call_(std::make_shared<PendingPrepare>(
             [this, response, answered = std::move(answered)](absl::StatusOr<std::vector<Mount>> mounts) {
               if (answered != nullptr) answered(mounts.status());
               if (mounts.ok()) ToProto(*mounts, *response->mutable_mounts());
               Finish(ToGrpcStatus(mounts.status()));
-            })) {}
+            },
+            ledger)) {}
 
   // May outlive the reactor, which is deleted after the answer.
   const std::shared_ptr<PendingPrepare>& call() const { return call_; }
@@ -117,6 +119,7 @@ void SnapshotsService::Drain() {
   {
     const MutexLock lock(mutex_);
     draining_ = true;
+    TellAdmission();
   }
   parts_.snapshotter->Shutdown();
 }
@@ -125,7 +128,18 @@ bool SnapshotsService::Refuse(const absl::Status& reason) {
   const MutexLock lock(mutex_);
   if (refusal_ == reason) return false;
   refusal_ = reason;
+  TellAdmission();
   return true;
+}
+
+void SnapshotsService::SetAdmissionListener(std::function<void(bool admitted)> listener) {
+  const MutexLock lock(mutex_);
+  admission_listener_ = std::move(listener);
+  TellAdmission();
+}
+
+void SnapshotsService::TellAdmission() {
+  if (admission_listener_ != nullptr) admission_listener_(!draining_ && refusal_.ok());
 }
 
 absl::Status SnapshotsService::Admission() {
@@ -146,7 +160,7 @@ grpc::ServerUnaryReactor* SnapshotsService::Prepare(grpc::CallbackServerContext*
                                                     const snapshots_v1::PrepareSnapshotRequest* request,
                                                     snapshots_v1::PrepareSnapshotResponse* response) {
   Trace("prepare", request->snapshotter(), request->key());
-  auto* reactor = new PrepareReactor(response, Follow(*request));
+  auto* reactor = new PrepareReactor(response, Follow(*request), parts_.ledger);
   const std::shared_ptr<PendingPrepare> call = reactor->call();
   absl::Status admission = Admission();
   if (admission.ok()) admission = CheckNamespace(*context, request->key());

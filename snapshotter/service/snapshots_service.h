@@ -8,6 +8,7 @@
 #include "base/mutex.h"
 #include "containerd/services/snapshots/v1/snapshots.grpc.pb.h"
 #include "snapshotter/fill/worker_pool.h"
+#include "snapshotter/prepare_ledger.h"
 #include "snapshotter/snapshotter.h"
 
 namespace sluice {
@@ -24,6 +25,7 @@ struct ServiceParts {
   // They return at once. Both null, or neither.
   std::function<void()> on_layer_wanted = nullptr;
   std::function<void(const PrepareRequest&, const absl::Status&)> on_layer_answered = nullptr;
+  PrepareLedger* ledger = nullptr;  // told of every Prepare; null: nobody counts
 };
 
 // Thread-safe. gRPC's own threads only hand the calls to the pools; a Prepare that waits for its layer holds no thread.
@@ -36,6 +38,9 @@ class SnapshotsService final : public snapshots_v1::Snapshots::CallbackService {
 
   // Until it is called again every call is answered `reason`, unless that is OK. True if this is news.
   bool Refuse(const absl::Status& reason);
+
+  // `listener` is told at once, and whenever it changes, whether calls are admitted. It must not call back. Null: none.
+  void SetAdmissionListener(std::function<void(bool admitted)> listener);
 
   // Whether a call may begin now.
   absl::Status Admission();
@@ -73,6 +78,8 @@ class SnapshotsService final : public snapshots_v1::Snapshots::CallbackService {
   // Tells that `request` has begun; what it returns, which may be null, is to be told how it ends.
   std::function<void(const absl::Status&)> Follow(const snapshots_v1::PrepareSnapshotRequest& request) const;
 
+  void TellAdmission() SLUICE_REQUIRES(mutex_);
+
   // Runs `work` on `pool` and ends the call with what it returns.
   template <typename Work>
   grpc::ServerUnaryReactor* RunOn(WorkerPool& pool, Work work);
@@ -81,6 +88,7 @@ class SnapshotsService final : public snapshots_v1::Snapshots::CallbackService {
   Mutex mutex_;
   absl::Status refusal_ SLUICE_GUARDED_BY(mutex_);
   bool draining_ SLUICE_GUARDED_BY(mutex_) = false;
+  std::function<void(bool)> admission_listener_ SLUICE_GUARDED_BY(mutex_);
 };
 
 }  // namespace sluice

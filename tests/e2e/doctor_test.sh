@@ -322,7 +322,7 @@ strategies = [\"layout\"]"
 restart_sluice
 sluice_pull >/dev/null 2>"$node/err" || fail "the pull failed: $(cat "$node/err")"
 "$SLUICECTL" status --json --address "$node/sluice.sock" >"$node/deferred.json"
-jq -e '.strategies == [] and all(.fallbacks[]; .strategy == "defer" and .reason == "NOT_FOUND") and
+jq -e '.strategies == [] and all(.fallbacks[]; .strategy == "defer" and .reason == "forbidden") and
   ([.fallbacks[].count] | add > 0) and (.fallbacks[0].lastMessage | contains("policy"))' "$node/deferred.json" >/dev/null ||
   fail "status: $(cat "$node/deferred.json")"
 # The manual's example has every member, and no other.

@@ -38,6 +38,8 @@ class BackfillQueue {
 
   // The place that has waited longest of those that are due.
   std::optional<BackfillPlace> Due(absl::Time now) const;
+  // Due or not.
+  size_t size() const { return entries_.size(); }
   // InfiniteFuture if nothing is to be done.
   absl::Time NextDue() const;
 

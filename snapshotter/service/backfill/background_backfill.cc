@@ -64,6 +64,11 @@ void BackgroundBackfill::NotePrepareEnds(const PrepareRequest& request, const ab
   changed_.NotifyAll();
 }
 
+BackgroundBackfill::Totals BackgroundBackfill::totals() const {
+  const MutexLock lock(mutex_);
+  return {queue_.size(), blobs_, bytes_};
+}
+
 absl::Status BackgroundBackfill::AwaitQuiet() {
   const MutexLock lock(mutex_);
   while (prepares_ > 0 && !stopping_.cancelled()) changed_.Wait(mutex_);
@@ -127,7 +132,12 @@ absl::Status BackgroundBackfill::FillImage(const UnpackedImages& images, const U
   ASSIGN_OR_RETURN(const ImageBlobs blobs, backfill_.Inspect(images, image));
   if (blobs.missing.empty()) return absl::OkStatus();
   int64_t bytes = 0;
-  RETURN_IF_ERROR(backfill_.Fill(blobs, stopping_, [&bytes](const FilledBlob& filled) { bytes += filled.blob.size; }));
+  RETURN_IF_ERROR(backfill_.Fill(blobs, stopping_, [this, &bytes](const FilledBlob& filled) {
+    bytes += filled.blob.size;
+    const MutexLock lock(mutex_);
+    ++blobs_;
+    bytes_ += filled.blob.size;
+  }));
   LOG(INFO) << absl::StreamFormat("backfilled image=%s namespace=%s blobs=%d bytes=%d seconds=%.3f",
                                   image.names.front(), images.containerd_namespace, blobs.missing.size(), bytes,
                                   absl::ToDoubleSeconds(absl::Now() - start));

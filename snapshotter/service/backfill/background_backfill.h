@@ -54,6 +54,14 @@ class BackgroundBackfill {
   // It was answered.
   void NotePrepareEnds(const PrepareRequest& request, const absl::Status& answer);
 
+  // Since it began.
+  struct Totals {
+    size_t places = 0;  // namespaces that are still to be looked at, by proxy name
+    int64_t blobs = 0;  // brought to containerd
+    int64_t bytes = 0;
+  };
+  Totals totals() const;
+
  private:
   struct Round {
     std::set<std::string> top_chain_ids;
@@ -76,10 +84,12 @@ class BackgroundBackfill {
   using ImageKey = std::tuple<std::string, Digest, absl::Time>;
   LruMap<ImageKey, bool> whole_{1 << 16};
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
   CondVar changed_;
   int prepares_ SLUICE_GUARDED_BY(mutex_) = 0;  // under way
   BackfillQueue queue_ SLUICE_GUARDED_BY(mutex_);
+  int64_t blobs_ SLUICE_GUARDED_BY(mutex_) = 0;
+  int64_t bytes_ SLUICE_GUARDED_BY(mutex_) = 0;
   std::thread thread_;
 };
 
