@@ -40,6 +40,18 @@ Reader Text(std::string& target, bool absolute_path = false) {
 
 Reader Path(std::string& target) { return Text(target, /*absolute_path=*/true); }
 
+Reader Listen(std::optional<ListenAddress>& target) {
+  return [&target](const std::string& key, const toml::node& node) -> absl::Status {
+    std::string text;
+    RETURN_IF_ERROR(Text(text)(key, node));
+    if (text.empty()) return absl::OkStatus();
+    absl::StatusOr<ListenAddress> address = ParseListenAddress(text);
+    if (!address.ok()) return ErrorAt(node, key, address.status().message());
+    target = *std::move(address);
+    return absl::OkStatus();
+  };
+}
+
 Reader Texts(std::vector<std::string>& target) {
   return [&target](const std::string& key, const toml::node& node) -> absl::Status {
     const toml::array* array = node.as_array();
@@ -212,7 +224,7 @@ absl::StatusOr<Config> Parse(absl::string_view text) {
         Table({{"max_bytes", Bytes(config.cache.max_bytes)},
                {"min_free", Bytes(config.cache.min_free)},
                {"min_free_inodes", Number(config.cache.min_free_inodes, 0, std::numeric_limits<int64_t>::max())}})},
-       {"metrics", Table({{"address", Text(config.metrics.address)}})}}));
+       {"metrics", Table({{"address", Listen(config.metrics.address)}})}}));
   return config;
 }
 

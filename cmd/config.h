@@ -3,11 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "cmd/metrics/listen_address.h"
 
 namespace sluice {
 
@@ -57,7 +59,7 @@ struct Config {
     int64_t min_free_inodes = 10'000;
   } cache;
   struct {
-    std::string address;  // empty: none
+    std::optional<ListenAddress> address;  // unset (empty): none
   } metrics;
 };
 

@@ -97,7 +97,8 @@ address = "127.0.0.1:9464"
   EXPECT_EQ(policy.max_downloads, 2);
   EXPECT_EQ(policy.max_bytes_per_second, 50 << 20);
   EXPECT_TRUE(config.registry.policies[1].stream);
-  EXPECT_EQ(config.metrics.address, "127.0.0.1:9464");
+  ASSERT_TRUE(config.metrics.address.has_value());
+  EXPECT_EQ(config.metrics.address->text, "127.0.0.1:9464");
 }
 
 // The example in the manual is one, and shows the defaults where it says nothing else.

@@ -9,6 +9,9 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "base/version.h"
+#include "cmd/metrics/listen_address.h"
+#include "cmd/metrics/metrics_service.h"
+#include "cmd/metrics/state_sample.h"
 #include "cmd/provider_options.h"
 #include "glog/logging.h"
 #include "grpcpp/channel.h"
@@ -45,14 +48,6 @@ constexpr int kWalkThreads = 2;
 constexpr int kCleanupThreads = 1;
 constexpr int kAdminThreads = 2;  // one may wait for a deletion
 constexpr absl::Duration kDrainLimit = absl::Seconds(5);
-
-// Keys that are checked and that nothing reads in this version: nobody should take them for working.
-void WarnOfKeysWithoutEffect(const Config& config) {
-  const auto warn = [](bool is_set, absl::string_view key) {
-    if (is_set) LOG(WARNING) << "config: " << key << " has no effect in version " << kVersion;
-  };
-  warn(!config.metrics.address.empty(), "metrics.address");
-}
 
 admin_v1::Configuration InShort(const DaemonOptions& options) {
   admin_v1::Configuration shown;
@@ -100,12 +95,16 @@ struct Daemon::Parts {
   std::unique_ptr<AdminService> admin;
   std::unique_ptr<PeerGuard> guard;
   std::unique_ptr<Server> server;
+  RecoveryReport recovery;
+  std::unique_ptr<StateSampler> sampler;
+  std::unique_ptr<MetricsService> metrics;  // null: the configuration wants none
 
   absl::Status OpenState(const DaemonOptions& options);
   absl::Status OpenProvider(const Config& config);
   absl::Status OpenBackfill(const LayerProviderOptions& options);
   ServiceParts PartsOfService();
   absl::Status Serve(const DaemonOptions& options);
+  void ServeMetrics(const ListenAddress& address);
 };
 
 absl::Status Daemon::Parts::OpenState(const DaemonOptions& options) {
@@ -118,10 +117,10 @@ absl::Status Daemon::Parts::OpenState(const DaemonOptions& options) {
   LayerStoreOptions layer_options;
   layer_options.sync_before_publish = options.config.unpack.sync_on_commit;
   ASSIGN_OR_RETURN(layers, LayerStore::Open(*tree, *metadata, std::move(layer_options)));
-  ASSIGN_OR_RETURN(const RecoveryReport report, Recover(*tree, *metadata, *layers));
-  LOG(INFO) << "root " << tree->layout().root() << ": discarded " << report.discarded_directories
-            << " directories without a row; missing " << report.missing_directories << " of snapshots, "
-            << report.discarded_layers << " of layers nobody uses";
+  ASSIGN_OR_RETURN(recovery, Recover(*tree, *metadata, *layers));
+  LOG(INFO) << "root " << tree->layout().root() << ": discarded " << recovery.discarded_directories
+            << " directories without a row; missing " << recovery.missing_directories << " of snapshots, "
+            << recovery.discarded_layers << " of layers nobody uses";
   janitor = std::make_unique<Janitor>(*tree, *layers);
   return absl::OkStatus();
 }
@@ -205,9 +204,24 @@ absl::Status Daemon::Parts::Serve(const DaemonOptions& options) {
   return absl::OkStatus();
 }
 
+void Daemon::Parts::ServeMetrics(const ListenAddress& address) {
+  sampler = std::make_unique<StateSampler>(*tree, *metadata, cache.get());
+  MetricSources sources;
+  sources.fills = ledger.get();
+  sources.prepares = &prepares;
+  sources.rpcs = &rpcs;
+  sources.snapshots = service.get();
+  sources.backfill = backfill.get();
+  sources.pools = {{"quick", quick.get()}, {"walks", walks.get()}, {"cleanup", cleanup.get()}};
+  sources.state = sampler.get();
+  sources.recovery = recovery;
+  metrics = std::make_unique<MetricsService>(address, *sampler, std::move(sources));
+}
+
 // First no calls, then no work for them, then the state.
 Daemon::Parts::~Parts() {
   if (server != nullptr) server->Stop(kDrainLimit);
+  metrics.reset();
   guard.reset();
   if (snapshotter != nullptr) snapshotter->Shutdown();
   if (applier != nullptr) applier->Shutdown();
@@ -229,12 +243,12 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Create(const DaemonOptions& opti
     return absl::PermissionDeniedError(
         "must run as root: containerd's snapshots need owners, devices and trusted xattrs");
   }
-  WarnOfKeysWithoutEffect(options.config);
   auto parts = std::make_unique<Parts>();
   ASSIGN_OR_RETURN(parts->claim, SocketClaim::Take(options.address));
   RETURN_IF_ERROR(parts->OpenState(options));
   RETURN_IF_ERROR(parts->OpenProvider(options.config));
   RETURN_IF_ERROR(parts->Serve(options));
+  if (options.config.metrics.address.has_value()) parts->ServeMetrics(*options.config.metrics.address);
   LOG(INFO) << "containerd-sluice-grpc " << kVersion << " serves " << options.address;
   return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
 }

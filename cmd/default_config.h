@@ -42,7 +42,7 @@ min_free = "1GiB"                          # what is left free
 min_free_inodes = 10000
 
 [metrics]
-# address = "127.0.0.1:9464"               # default: none
+# address = "127.0.0.1:9464"               # for Prometheus; default: none
 )toml";
 
 }  // namespace sluice

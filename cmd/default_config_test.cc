@@ -36,7 +36,7 @@ TEST(DefaultConfigTest, IsWhatHoldsWithoutAFile) {
   EXPECT_EQ(written.cache.max_bytes, defaults.cache.max_bytes);
   EXPECT_EQ(written.cache.min_free, defaults.cache.min_free);
   EXPECT_EQ(written.cache.min_free_inodes, defaults.cache.min_free_inodes);
-  EXPECT_EQ(written.metrics.address, defaults.metrics.address);
+  EXPECT_EQ(written.metrics.address.has_value(), defaults.metrics.address.has_value());
 }
 
 // The text with its commented keys and tables in force.

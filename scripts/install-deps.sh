@@ -32,6 +32,7 @@ build_packages=(
   nlohmann-json3-dev=3.11.*
   libtomlplusplus-dev=3.3.*
   libcli11-dev=2.1.*
+  prometheus-cpp-dev=1.0.*
 )
 
 test_packages=(
@@ -64,6 +65,8 @@ test_packages=(
   strace=6.*
   curl=7.88.*
   python3=3.*
+  prometheus=2.42.*
+  python3-prometheus-client=0.16.*
 )
 
 packages=("${build_packages[@]}")

@@ -39,6 +39,7 @@ _LIBRARIES = {
     "json": (["nlohmann_json"], "", "nlohmann-json3-dev"),
     "libarchive": (["libarchive"], "", "libarchive-dev"),
     "openssl": (["libcrypto"], "", "libssl-dev"),
+    "prometheus_cpp": (["prometheus-cpp-pull", "prometheus-cpp-core"], "", "prometheus-cpp-dev"),
     "protobuf": (["protobuf"], "", "libprotobuf-dev"),
     "openssl_tls": (["libssl"], "", "libssl-dev"),
     "re2": (["re2"], "", "libre2-dev"),
