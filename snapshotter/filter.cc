@@ -17,9 +17,10 @@ constexpr int64_t kMaxExpressionMemory = int64_t{1} << 20;
 
 // The field's value; nothing if the snapshot has no such field.
 std::optional<std::string> FieldValue(const SnapshotInfo& info, const std::vector<std::string>& path) {
-  if (path.size() == 1 && path[0] == "kind") return std::string(KindName(info.kind));
-  if (path.size() == 1 && path[0] == "name") return info.name;
-  if (path.size() == 1 && path[0] == "parent") return info.parent;
+  // What is below these fields is not looked at.
+  if (path[0] == "kind") return std::string(KindName(info.kind));
+  if (path[0] == "name") return info.name;
+  if (path[0] == "parent") return info.parent;
   if (path[0] == "labels") {
     // A label's own dots may be written unquoted.
     const auto label = info.labels.find(absl::StrJoin(path.begin() + 1, path.end(), "."));
@@ -105,10 +106,11 @@ bool Filter::Selector::Matches(const SnapshotInfo& info) const {
       return field.has_value();
     case Operator::kEqual:
       return field == value;
+    // For these an absent field is an empty one.
     case Operator::kNotEqual:
-      return field != value;
+      return field.value_or("") != value;
     case Operator::kMatches:
-      return field.has_value() && RE2::PartialMatch(*field, *expression);
+      return RE2::PartialMatch(field.value_or(""), *expression);
   }
   return false;
 }

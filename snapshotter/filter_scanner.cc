@@ -4,15 +4,32 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 
 namespace sluice {
 namespace {
 
+// The white space beyond ASCII, as Go's unicode.IsSpace has it.
+constexpr absl::string_view kWideSpaces[] = {
+    "\u0085", "\u00a0", "\u1680", "\u2000", "\u2001", "\u2002", "\u2003", "\u2004", "\u2005", "\u2006",
+    "\u2007", "\u2008", "\u2009", "\u200a", "\u2028", "\u2029", "\u202f", "\u205f", "\u3000",
+};
+
+// How many bytes of white space the text begins with; one character's.
+size_t SpaceBytes(absl::string_view text) {
+  if (text.empty()) return 0;
+  if (absl::ascii_isspace(static_cast<unsigned char>(text[0]))) return 1;
+  for (const absl::string_view space : kWideSpaces) {
+    if (absl::StartsWith(text, space)) return space.size();
+  }
+  return 0;
+}
+
 bool IsFieldByte(char c) { return c == '_' || absl::ascii_isalnum(static_cast<unsigned char>(c)); }
 bool IsOperatorByte(char c) { return c == '=' || c == '!' || c == '~'; }
-// Bytes of multi-byte UTF-8 are all allowed.
+// Bytes of multi-byte UTF-8 are all allowed but for white space.
 bool IsValueByte(char c) { return c != ',' && static_cast<unsigned char>(c) > ' ' && c != 0x7f; }
 
 void AppendUtf8(uint32_t rune, std::string& out) {
@@ -41,7 +58,7 @@ absl::Status FilterScanner::Error(absl::string_view cause) const {
 }
 
 void FilterScanner::SkipSpace() {
-  while (!AtEnd() && absl::ascii_isspace(static_cast<unsigned char>(Peek()))) Skip();
+  while (const size_t bytes = SpaceBytes(text_.substr(position_))) position_ += bytes;
 }
 
 bool FilterScanner::AtQuote() const { return Peek() == '"' || Peek() == '/' || Peek() == '|'; }
@@ -69,7 +86,7 @@ absl::StatusOr<std::string> FilterScanner::Value(bool alternative_quotes) {
   std::string value;
   // A separator or an operator can't begin a value, but may be inside it.
   if (Peek() == '.' || IsOperatorByte(Peek())) return Error("expected a value");
-  for (; !AtEnd() && IsValueByte(Peek()); Skip()) value.push_back(Peek());
+  for (; !AtEnd() && IsValueByte(Peek()) && SpaceBytes(text_.substr(position_)) == 0; Skip()) value.push_back(Peek());
   if (value.empty()) return Error("expected a value");
   return value;
 }

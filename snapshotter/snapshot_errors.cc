@@ -53,6 +53,10 @@ absl::Status ImmutableFieldError(absl::string_view path) {
   return absl::InvalidArgumentError(absl::StrCat("update: field ", path, ": can't be changed"));
 }
 
+absl::Status LabelWithoutKeyError(absl::string_view value) {
+  return absl::InvalidArgumentError(absl::StrCat("label: =", value, ": the key is empty"));
+}
+
 absl::Status DirectoryMissingError(absl::string_view operation, absl::string_view key, absl::string_view directory) {
   return absl::FailedPreconditionError(absl::StrCat(operation, ": snapshot ", key, ": its directory ", directory,
                                                     " is missing: remove the image and pull it again"));

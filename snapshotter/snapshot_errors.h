@@ -22,6 +22,7 @@ absl::Status RebaseUnsupportedError(absl::string_view key);     // InvalidArgume
 // containerd's own test suite looks for the word "remove".
 absl::Status RemoveWithChildrenError(absl::string_view key);  // FailedPrecondition
 absl::Status ImmutableFieldError(absl::string_view path);     // InvalidArgument
+absl::Status LabelWithoutKeyError(absl::string_view value);   // InvalidArgument
 // The row is there, its directory is not: someone deleted it by hand, or the disk lost it.
 absl::Status DirectoryMissingError(absl::string_view operation, absl::string_view key,
                                    absl::string_view directory);  // FailedPrecondition

@@ -39,7 +39,7 @@ absl::StatusOr<Labels> MaskedLabels(Labels current, const Labels& given, const s
     absl::string_view key = path;
     if (path == "labels") {
       current = given;
-    } else if (absl::ConsumePrefix(&key, "labels.") && !key.empty()) {
+    } else if (absl::ConsumePrefix(&key, "labels.")) {
       const auto value = given.find(std::string(key));
       if (value == given.end()) {
         current.erase(std::string(key));
@@ -74,10 +74,6 @@ absl::StatusOr<std::vector<Mount>> Snapshotter::View(const PrepareRequest& reque
 absl::StatusOr<SnapshotRow> Snapshotter::NewRow(const MetadataReader& reader, SnapshotKind kind,
                                                 const PrepareRequest& request) {
   const absl::string_view operation = kind == SnapshotKind::kView ? "view" : "prepare";
-  if (request.key.empty()) return EmptyKeyError(operation);
-  ASSIGN_OR_RETURN(const std::optional<SnapshotRow> taken, reader.Snapshot(request.snapshotter, request.key));
-  if (taken.has_value()) return KeyTakenError(operation, request.key);
-
   SnapshotRow row;
   row.snapshotter = request.snapshotter;
   row.key = request.key;
@@ -89,6 +85,10 @@ absl::StatusOr<SnapshotRow> Snapshotter::NewRow(const MetadataReader& reader, Sn
     if (parent->kind != SnapshotKind::kCommitted) return ParentNotCommittedError(operation, request.parent);
     row.parent_id = parent->id;
   }
+  // The key after the parent, as containerd does: of two reasons to refuse both give the same one.
+  if (request.key.empty()) return EmptyKeyError(operation);
+  ASSIGN_OR_RETURN(const std::optional<SnapshotRow> taken, reader.Snapshot(request.snapshotter, request.key));
+  if (taken.has_value()) return KeyTakenError(operation, request.key);
   return row;
 }
 
@@ -166,11 +166,11 @@ absl::StatusOr<std::vector<Mount>> Snapshotter::Mounts(const std::string& snapsh
 
 absl::Status Snapshotter::Commit(const std::string& snapshotter, const std::string& name, const std::string& key,
                                  const Labels& labels) {
-  if (name.empty()) return EmptyKeyError("commit");
   SnapshotRow row;
   std::vector<int64_t> unused;
   const auto write = [&](MetadataWriter& writer) -> absl::Status {
     ASSIGN_OR_RETURN(row, Require(writer, "commit", snapshotter, key));
+    if (name.empty()) return EmptyKeyError("commit");
     ASSIGN_OR_RETURN(const std::optional<SnapshotRow> taken, writer.Snapshot(snapshotter, name));
     if (taken.has_value()) return NameTakenError(name);
     if (row.kind != SnapshotKind::kActive) return CommitOfNonActiveError(key);

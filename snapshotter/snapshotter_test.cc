@@ -127,8 +127,21 @@ INSTANTIATE_TEST_SUITE_P(
         Row{"UpdateLabelThenKind",
             [](auto& s) { return s->Update(kSluice, "base", {{"a", "b"}}, {"labels.a", "kind"}).status(); },
             ImmutableFieldError("kind")},
-        Row{"UpdateLabelWithoutName", [](auto& s) { return s->Update(kSluice, "base", {}, {"labels."}).status(); },
-            ImmutableFieldError("labels.")},
+        Row{"PrepareKeyExistsAndParentMissing", [](auto& s) { return s.Prepare("active", "none").status(); },
+            ParentNotFoundError("prepare", "none")},
+        Row{"ViewKeyExistsAndParentActive", [](auto& s) { return View(s, "view", "active"); },
+            ParentNotCommittedError("view", "active")},
+        Row{"PrepareEmptyKeyAndParentMissing", [](auto& s) { return s.Prepare("", "none").status(); },
+            ParentNotFoundError("prepare", "none")},
+        Row{"CommitEmptyNameAndKeyMissing", [](auto& s) { return Commit(s, "", "none"); },
+            SnapshotNotFoundError("commit", "none")},
+        Row{"PrepareLabelWithoutKey", [](auto& s) { return s.Prepare("new", "base", {{"", "x"}}).status(); },
+            LabelWithoutKeyError("x")},
+        Row{"CommitLabelWithoutKey", [](auto& s) { return s->Commit(kSluice, "new", "active", {{"", "x"}}); },
+            LabelWithoutKeyError("x")},
+        Row{"UpdateLabelWithoutKey",
+            [](auto& s) { return s->Update(kSluice, "base", {{"", "x"}}, {"labels."}).status(); },
+            LabelWithoutKeyError("x")},
         Row{"AnotherProxysKey", [](auto& s) { return s->Remove("other", "lone"); },
             SnapshotNotFoundError("remove", "lone")},
         Row{"AnotherProxysParent", [](auto& s) { return s.Prepare("new", "base", {}, "other").status(); },
@@ -145,6 +158,7 @@ TEST(SnapshotErrorsTest, HaveContainerdsCodes) {
   EXPECT_THAT(CommitOfNonActiveError("k"), StatusIs(absl::StatusCode::kFailedPrecondition));
   EXPECT_THAT(RemoveWithChildrenError("k"), StatusIs(absl::StatusCode::kFailedPrecondition, "remove"));
   EXPECT_THAT(ImmutableFieldError("k"), StatusIs(absl::StatusCode::kInvalidArgument));
+  EXPECT_THAT(LabelWithoutKeyError("v"), StatusIs(absl::StatusCode::kInvalidArgument));
   EXPECT_THAT(LayerPresentError("k"), StatusIs(absl::StatusCode::kAlreadyExists));
   EXPECT_THAT(RebaseUnsupportedError("k"), StatusIs(absl::StatusCode::kInvalidArgument));
   EXPECT_THAT(EmptyKeyError("prepare"), StatusIs(absl::StatusCode::kInvalidArgument));
@@ -206,6 +220,8 @@ TEST_F(SnapshotterTest, UpdateByMask) {
   EXPECT_EQ(snapshotter_->Stat(kSluice, "base").value(), info);
   EXPECT_EQ(snapshotter_->Update(kSluice, "base", {{"all", "new"}, {"empty", ""}}, {"labels"})->labels,
             (Labels{{"all", "new"}}));
+  // No label has this key, so none is removed.
+  EXPECT_EQ(snapshotter_->Update(kSluice, "base", {}, {"labels."})->labels, (Labels{{"all", "new"}}));
 }
 
 TEST_F(SnapshotterTest, KeysCanBeUsedAgainAfterRemove) {

@@ -1,6 +1,7 @@
 #include "base/status_macros.h"
 #include "snapshotter/labels.h"
 #include "snapshotter/metadata/metadata_store.h"
+#include "snapshotter/snapshot_errors.h"
 
 namespace sluice {
 namespace {
@@ -42,6 +43,7 @@ absl::StatusOr<int64_t> MetadataWriter::InsertSnapshot(const SnapshotRow& row, c
 absl::Status MetadataWriter::InsertLabels(int64_t id, const Labels& labels) {
   for (const auto& [key, value] : labels) {
     if (value.empty()) continue;
+    if (key.empty()) return LabelWithoutKeyError(ShownValue(value));
     RETURN_IF_ERROR(connection_.Run("INSERT INTO label(snapshot_id, key, value) VALUES(?, ?, ?)", id, key, value));
   }
   return absl::OkStatus();

@@ -243,6 +243,23 @@ TEST_F(ServerTest, ListComesInBatchesOf100AndLetsOthersCallMeanwhile) {
   EXPECT_EQ(sizes, (std::vector<int>{100, 100, 50}));
 }
 
+TEST_F(ServerTest, ListOfManyLabelsIsNoLargeMessage) {
+  for (int i = 0; i < 100; ++i) {
+    Labels labels;
+    for (int j = 0; j < 20; ++j) labels[absl::StrCat(j)] = std::string(4000, 'v');
+    ASSERT_OK(snapshotter_.Prepare(absl::StrCat(i), "", labels));
+  }
+  snapshots_v1::ListSnapshotsRequest request;
+  request.set_snapshotter("sluice");
+  grpc::ClientContext context;
+  const auto stream = stub_->List(&context, request);
+  snapshots_v1::ListSnapshotsResponse batch;
+  int count = 0;
+  for (; stream->Read(&batch); count += batch.info_size()) EXPECT_LT(batch.ByteSizeLong(), 2u << 20);
+  EXPECT_TRUE(stream->Finish().ok());
+  EXPECT_EQ(count, 100);
+}
+
 TEST_F(ServerTest, AnEmptyListAndABadFilter) {
   for (const char* filter : {"", "=="}) {
     snapshots_v1::ListSnapshotsRequest request;

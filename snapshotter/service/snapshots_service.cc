@@ -22,6 +22,9 @@ namespace {
 
 // As containerd's own service does.
 constexpr size_t kListBatch = 100;
+// A hundred snapshots with many labels are more than containerd takes in one message, and a list that its garbage
+// collection can't read is the end of all collection.
+constexpr size_t kListBatchBytes = size_t{1} << 20;
 
 // Where the client names its namespace, the key must be of the same one.
 absl::Status CheckNamespace(const grpc::CallbackServerContext& context, const std::string& key) {
@@ -101,7 +104,12 @@ class SnapshotsService::ListReactor : public grpc::ServerWriteReactor<snapshots_
   void SendNext() {
     if (next_ == infos_.size()) return Finish(grpc::Status::OK);
     batch_.Clear();
-    for (size_t i = 0; i < kListBatch && next_ < infos_.size(); ++i) ToProto(infos_[next_++], *batch_.add_info());
+    size_t bytes = 0;
+    for (size_t i = 0; i < kListBatch && bytes < kListBatchBytes && next_ < infos_.size(); ++i) {
+      snapshots_v1::Info& info = *batch_.add_info();
+      ToProto(infos_[next_++], info);
+      bytes += info.ByteSizeLong();
+    }
     StartWrite(&batch_);
   }
   void OnWriteDone(bool ok) override {
