@@ -7,12 +7,14 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "base/version.h"
 #include "cmd/metrics/listen_address.h"
 #include "cmd/metrics/metrics_service.h"
 #include "cmd/metrics/state_sample.h"
 #include "cmd/provider_options.h"
+#include "containerd/services/snapshots/v1/snapshots.grpc.pb.h"
 #include "glog/logging.h"
 #include "grpcpp/channel.h"
 #include "registry/cache/blob_cache.h"
@@ -43,6 +45,8 @@
 namespace sluice {
 namespace {
 
+namespace snapshots_v1 = containerd::services::snapshots::v1;
+
 constexpr int kQuickThreads = 4;
 constexpr int kWalkThreads = 2;
 constexpr int kCleanupThreads = 1;
@@ -62,6 +66,24 @@ admin_v1::Configuration InShort(const DaemonOptions& options) {
   shown.mutable_local_registries()->Add(local.begin(), local.end());
   shown.set_hosts_dir(options.config.registry.hosts_dir);
   return shown;
+}
+
+// By a connection of its own: a socket that somebody has deleted still answers those that it had. The snapshot does not
+// exist; while another containerd is refused, so is this call.
+absl::Status AnswersAt(const std::string& address, absl::Duration limit) {
+  grpc::ClientContext context;
+  PrepareCall(context, "", absl::Now() + limit);
+  snapshots_v1::StatSnapshotRequest request;
+  request.set_snapshotter("watchdog");
+  request.set_key("none");
+  snapshots_v1::StatSnapshotResponse response;
+  const grpc::Status status =
+      snapshots_v1::Snapshots::NewStub(OpenContainerdChannel(address))->Stat(&context, request, &response);
+  if (status.error_code() == grpc::StatusCode::NOT_FOUND ||
+      status.error_code() == grpc::StatusCode::FAILED_PRECONDITION) {
+    return absl::OkStatus();
+  }
+  return absl::UnavailableError(absl::StrCat("own socket: ", address, ": ", status.error_message()));
 }
 
 }  // namespace
@@ -236,7 +258,8 @@ Daemon::Parts::~Parts() {
   if (const absl::Status status = layers->SyncPublished(); !status.ok()) LOG(WARNING) << "stop: " << status.message();
 }
 
-Daemon::Daemon(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Daemon::Daemon(std::unique_ptr<Parts> parts, std::string address)
+    : parts_(std::move(parts)), address_(std::move(address)) {}
 
 absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Create(const DaemonOptions& options) {
   if (geteuid() != 0) {
@@ -250,7 +273,12 @@ absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Create(const DaemonOptions& opti
   RETURN_IF_ERROR(parts->Serve(options));
   if (options.config.metrics.address.has_value()) parts->ServeMetrics(*options.config.metrics.address);
   LOG(INFO) << "containerd-sluice-grpc " << kVersion << " serves " << options.address;
-  return std::unique_ptr<Daemon>(new Daemon(std::move(parts)));
+  return std::unique_ptr<Daemon>(new Daemon(std::move(parts), options.address));
+}
+
+absl::Status Daemon::ProveAlive(absl::Duration limit) {
+  RETURN_IF_ERROR(AnswersAt(address_, limit));
+  return parts_->metadata->Write([](MetadataWriter&) { return absl::OkStatus(); });
 }
 
 Daemon::~Daemon() = default;

@@ -4,7 +4,9 @@
 #include <memory>
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "cmd/config.h"
 
 namespace sluice {
@@ -29,11 +31,16 @@ class Daemon {
   Daemon(const Daemon&) = delete;
   Daemon& operator=(const Daemon&) = delete;
 
+  // Whether it does its work: a call over its own socket is answered, and the metadata can be written. An error says
+  // what is not so after `limit`; does not return while another thread holds the metadata for ever. Thread-safe.
+  absl::Status ProveAlive(absl::Duration limit);
+
  private:
   struct Parts;
-  explicit Daemon(std::unique_ptr<Parts> parts);
+  Daemon(std::unique_ptr<Parts> parts, std::string address);
 
   std::unique_ptr<Parts> parts_;
+  const std::string address_;
 };
 
 }  // namespace sluice

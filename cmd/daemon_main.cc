@@ -8,6 +8,8 @@
 #include "base/version.h"
 #include "cmd/config.h"
 #include "cmd/daemon.h"
+#include "cmd/service_manager.h"
+#include "cmd/watchdog.h"
 #include "glog/logging.h"
 
 namespace {
@@ -16,6 +18,10 @@ namespace {
 int Refuse(const absl::Status& status) {
   std::cerr << "containerd-sluice-grpc: " << std::string(status.message()) << std::endl;
   return EXIT_FAILURE;
+}
+
+void Tell(const sluice::ServiceManager& manager, const std::string& state) {
+  if (const absl::Status told = manager.Tell(state); !told.ok()) LOG(WARNING) << "service manager: " << told.message();
 }
 
 }  // namespace
@@ -46,15 +52,23 @@ int main(int argc, char** argv) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
 
+  const auto manager = sluice::ServiceManager::FromEnvironment();
+  if (!manager.ok()) return Refuse(manager.status());
   auto config = sluice::LoadConfig(config_path);
   if (!config.ok()) return Refuse(config.status());
   options.config = *std::move(config);
   options.config_path = config_path;
   const auto daemon = sluice::Daemon::Create(options);
   if (!daemon.ok()) return Refuse(daemon.status());
+  Tell(*manager, "READY=1\nSTATUS=serving " + options.address);
 
   int caught = 0;
-  sigwait(&signals, &caught);
-  LOG(INFO) << "stopping on signal " << caught;
+  {
+    const sluice::Watchdog watchdog(*manager, [&daemon](absl::Duration limit) { return (*daemon)->ProveAlive(limit); });
+    sigwait(&signals, &caught);
+    // Before the watchdog ends, which may wait for a proof.
+    LOG(INFO) << "stopping on signal " << caught;
+    Tell(*manager, "STOPPING=1\nSTATUS=stopping: calls under way have five seconds");
+  }
   return EXIT_SUCCESS;
 }
