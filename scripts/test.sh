@@ -103,6 +103,7 @@ if [ "$(id -u)" = 0 ]; then
   # Outside Bazel, so that no test's time limit pays for the download.
   step "test images" tests/corpora/make_images.sh small
   step "clients of containerd" tests/clients/build_clients.sh
+  step "a Debian for the package" tests/package/debian_root.sh node
   [ -z "$full" ] || step "large test images" tests/corpora/make_images.sh big
 else
   tags+=(-requires-root)
