@@ -47,6 +47,7 @@ NodeFacts Healthy(ContainerdVersion version = {2, 3, 4}) {
   facts.containerd.started = absl::FromUnixSeconds(2000);
   facts.containerd.plugins = {{"io.containerd.snapshotter.v1", "overlayfs", {}, ""},
                               {"io.containerd.snapshotter.v1", "sluice", {}, ""}};
+  facts.selinux = {SelinuxMode::kEnforcing, "system_u:object_r:container_file_t:s0"};
   facts.has_hosts_dir = true;
   facts.known_hosts = {"172.30.0.1:5000"};
   facts.hosts = {{"172.30.0.1:5000", "/h/hosts.toml", "http", false, "172.30.0.1:5000", SpokenScheme::kHttp}};
@@ -167,6 +168,17 @@ const Row kDaemonRows[] = {
     {"RootIsNodev", [](NodeFacts& f) { f.root_warnings = {"/x is mounted nodev: devices don't work"}; },
      "warn root: /x is mounted nodev: devices don't work\nmount -o remount,dev,suid,exec $(findmnt -nT "
      "/var/lib/containerd-sluice-grpc -o TARGET)"},
+    {"SelinuxEnforces", [](NodeFacts& f) { f.selinux.root_context = "system_u:object_r:var_lib_t:s0"; },
+     "fail selinux: /var/lib/containerd-sluice-grpc: var_lib_t: SELinux keeps containers from their own files\n"
+     "semanage fcontext -a -t container_file_t '/var/lib/containerd-sluice-grpc(/.*)?'\n"
+     "restorecon -R /var/lib/containerd-sluice-grpc"},
+    {"SelinuxWould",
+     [](NodeFacts& f) {
+       f.selinux = {SelinuxMode::kPermissive, ""};
+     },
+     "warn selinux: /var/lib/containerd-sluice-grpc: no type: once SELinux enforces, containers can't read their own "
+     "files\nsemanage fcontext -a -t container_file_t '/var/lib/containerd-sluice-grpc(/.*)?'\n"
+     "restorecon -R /var/lib/containerd-sluice-grpc"},
     {"StoreIsNone", [](NodeFacts& f) { f.stores[0].status = absl::FailedPreconditionError("has no oci-layout"); },
      "fail store: oci-layout /srv/layout: has no oci-layout\nin /etc/s.toml:\n[[store]]\nkind = \"oci-layout\"  # or "
      "zot, distribution: whoever writes it\npath = \"DIRECTORY\"      # where that program keeps its blobs\nthen: "

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "cmd/doctor/check.h"
 #include "cmd/terminal.h"
 
@@ -54,6 +55,25 @@ void CheckRoot(const NodeFacts& facts, Findings& findings) {
   }
 }
 
+// Layers are unpacked in the root and renamed to where they stay; a file has the type of the directory that it was made
+// in. So the root itself must have a type that containers may read and, through overlayfs, write.
+void CheckSelinux(const NodeFacts& facts, Findings& findings) {
+  const SelinuxFacts& selinux = facts.selinux;
+  if (selinux.mode == SelinuxMode::kNone) return;
+  const std::vector<std::string> parts = absl::StrSplit(selinux.root_context, ':');
+  const std::string type = parts.size() > 2 ? parts[2] : "no type";
+  const std::string seen = absl::StrCat(facts.root, ": ", type);
+  if (type == "container_file_t") return findings.Ok("selinux", seen);
+  const std::string mend =
+      absl::StrCat("semanage fcontext -a -t container_file_t '", facts.root, "(/.*)?'\nrestorecon -R ", facts.root);
+  if (selinux.mode == SelinuxMode::kEnforcing) {
+    findings.Fail("selinux", absl::StrCat(seen, ": SELinux keeps containers from their own files"), mend);
+  } else {
+    findings.Warn("selinux", absl::StrCat(seen, ": once SELinux enforces, containers can't read their own files"),
+                  mend);
+  }
+}
+
 void CheckStores(const NodeFacts& facts, Findings& findings) {
   for (const StoreFacts& store : facts.stores) {
     const std::string seen = absl::StrCat(store.kind, " ", store.path);
@@ -86,8 +106,8 @@ void CheckCache(const NodeFacts& facts, Findings& findings) {
 }
 
 constexpr Check kChecks[] = {
-    {"config", CheckConfig}, {"socket", CheckSocket}, {"root", CheckRoot},
-    {"store", CheckStores},  {"cache", CheckCache},
+    {"config", CheckConfig},   {"socket", CheckSocket}, {"root", CheckRoot},
+    {"selinux", CheckSelinux}, {"store", CheckStores},  {"cache", CheckCache},
 };
 
 }  // namespace

@@ -76,6 +76,14 @@ struct HollowImage {
   std::set<std::string> snapshotters;  // that have it unpacked
 };
 
+enum class SelinuxMode { kNone, kPermissive, kEnforcing };
+
+struct SelinuxFacts {
+  SelinuxMode mode = SelinuxMode::kNone;
+  std::string
+      root_context;  // of the daemon's root: "system_u:object_r:var_lib_t:s0"; "" if it has none or is not there
+};
+
 struct NodeFacts {
   // Our side.
   std::string config_path;
@@ -88,6 +96,7 @@ struct NodeFacts {
   std::string root;                   // the daemon's, else the default
   absl::Status root_status;
   std::vector<std::string> root_warnings;
+  SelinuxFacts selinux;
   std::vector<StoreFacts> stores;
 
   // containerd's side. Paths of sockets are without symbolic links.

@@ -1,10 +1,13 @@
 #include <fcntl.h>
 #include <sys/statvfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
 
 #include "base/errno_status.h"
 #include "base/unique_fd.h"
@@ -18,6 +21,7 @@ namespace {
 
 // What BlobCache takes where the configuration does not say.
 constexpr int64_t kUsualCacheLimit = int64_t{20} << 30;
+constexpr size_t kMaxContextBytes = 4096;
 
 void AskDaemon(const Cancellation& cancellation, NodeFacts& facts) {
   AdminClient client(facts.address, cancellation);
@@ -70,6 +74,18 @@ void LookAtRoot(NodeFacts& facts) {
   if (report.ok()) facts.root_warnings = report->warnings;
 }
 
+// Without libselinux: the kernel's own files say it.
+void LookAtSelinux(NodeFacts& facts) {
+  std::ifstream file("/sys/fs/selinux/enforce");
+  char enforces = 0;
+  if (!file.get(enforces)) return;
+  facts.selinux.mode = enforces == '1' ? SelinuxMode::kEnforcing : SelinuxMode::kPermissive;
+  char context[kMaxContextBytes];
+  const ssize_t size = getxattr(facts.root.c_str(), "security.selinux", context, sizeof(context));
+  // The kernel counts the end of the string.
+  if (size > 0) facts.selinux.root_context = std::string(context, strnlen(context, static_cast<size_t>(size)));
+}
+
 }  // namespace
 
 void ObserveDaemon(const ObserveOptions& options, const Cancellation& cancellation, NodeFacts& facts) {
@@ -82,6 +98,7 @@ void ObserveDaemon(const ObserveOptions& options, const Cancellation& cancellati
   facts.root = kDefaultRoot;
   AskDaemon(cancellation, facts);
   LookAtRoot(facts);
+  LookAtSelinux(facts);
   for (const StoreConfig& store : facts.config.stores) {
     facts.stores.push_back({std::string(StoreKindName(store.kind)), store.path, ProbeStore(store.kind, store.path)});
   }

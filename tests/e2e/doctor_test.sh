@@ -330,6 +330,27 @@ documented status >"$node/documented.json"
 [ "$(members "$node/documented.json" | grep -v localRegistries.)" = "$(members "$node/status.json" "$node/filling.json" "$node/deferred.json")" ] ||
   fail "docs/cli.md has other members of status"
 
+node_case "SELinux"
+# This kernel need not have it: its files are played, and the attribute is a real one.
+selinux_doctor() { # ENFORCE CONTEXT
+  setfattr -n security.selinux -v "$2" "$storage/sluice"
+  mkdir -p "$node/selinux/selinux"
+  printf '%s' "$1" >"$node/selinux/selinux/enforce"
+  mount --bind "$node/selinux" /sys/fs
+  doctor
+  umount /sys/fs
+}
+selinux_doctor 1 system_u:object_r:var_lib_t:s0
+expect fail selinux "$storage/sluice: var_lib_t: SELinux keeps containers from their own files" \
+  "semanage fcontext -a -t container_file_t '$storage/sluice(/.*)?'"
+selinux_doctor 0 system_u:object_r:var_lib_t:s0
+expect warn selinux "once SELinux enforces" "restorecon -R $storage/sluice"
+selinux_doctor 1 system_u:object_r:container_file_t:s0
+expect ok selinux "$storage/sluice: container_file_t"
+setfattr -x security.selinux "$storage/sluice"
+doctor
+jq -e 'all(.checks[]; .check != "selinux")' "$node/doctor.json" >/dev/null || fail "SELinux where there is none"
+
 node_case "a root that can't hold layers"
 sluice_stop
 mkdir "$storage/upper" "$storage/work"
