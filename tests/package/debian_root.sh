@@ -14,7 +14,8 @@ case ${1-} in
   plain) packages=() ;;
   node)
     packages=(systemd systemd-sysv dbus ca-certificates containerd runc docker-registry sluice iproute2 procps
-      libabsl20220623 libarchive13 libcurl4 libsqlite3-0 libgoogle-glog0v6 libgrpc++1.51 libisal2 libre2-9 libtomlplusplus3)
+      libabsl20220623 libarchive13 libcurl4 libsqlite3-0 libgoogle-glog0v6 libgrpc++1.51 libisal2 libre2-9 libtomlplusplus3
+      libprometheus-cpp-core1.0 libprometheus-cpp-pull1.0)
     ;;
   *) die "usage: debian_root.sh plain|node" ;;
 esac
