@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# containerd's own snapshotter suite as a Bazel test: run_suite.sh SUITE DAEMON CONVERTER. Each of its cases is a case of
-# the test's XML. Needs root. State is on a tmpfs, which overlayfs takes as an upper directory.
+# A Go test of this package as a Bazel test: run_suite.sh SUITE DAEMON CONVERTER TEST [FLAG...]. Each of its cases is a case
+# of the test's XML. Needs root. State is on a tmpfs, which overlayfs takes as an upper directory.
 set -euo pipefail
 
 suite=$PWD/$1
 daemon=$PWD/$2
 converter=$PWD/$3
+test=$4
+shift 4
 [ "$(id -u)" = 0 ] || { echo "the suite mounts: it must run as root" >&2; exit 1; }
 
 # A short path: Unix sockets lie below it.
@@ -13,7 +15,7 @@ work=$(mktemp -d /dev/shm/sluice-suite-XXXXXX)
 trap 'rm -rf "$work"' EXIT
 
 status=0
-TMPDIR=$work "$suite" -test.v -test.timeout=4m -daemon="$daemon" >"$work/log" 2>&1 || status=$?
+TMPDIR=$work "$suite" -test.v -test.timeout=4m -test.run="^$test\$" -daemon="$daemon" "$@" >"$work/log" 2>&1 || status=$?
 cat "$work/log"
 "$converter" --skips-itself TestSnapshotterSuite/Rename "$work/log" "${XML_OUTPUT_FILE:-$work/result.xml}" || status=1
 
