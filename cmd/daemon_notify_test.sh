@@ -4,19 +4,9 @@
 set -euo pipefail
 
 daemon=$(readlink -f "$1") sluicectl=$(readlink -f "$2") manager=$(readlink -f "$3")
-[ "$(id -u)" = 0 ] || { echo "the daemon serves root only: the test must run as root" >&2; exit 1; }
-work=$(mktemp -d /dev/shm/sluice-notify-XXXXXX)
+. cmd/daemon_test_lib.sh
 address=$work/s.sock
-pids=()
-cleanup() {
-  local pid
-  for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
-  rm -rf "$work"
-}
-trap cleanup EXIT
-fail() { echo "FAILED: $*" >&2; cat "$work"/*.log >&2 || true; exit 1; }
 
-: >"$work/config.toml"
 start() { # FLAG...: the daemon under the manager
   : >"$work/said"
   # A wrapper may have another process than the service, which tells its own.

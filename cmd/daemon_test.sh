@@ -3,20 +3,9 @@
 set -euo pipefail
 
 daemon=$(readlink -f "$1")
-[ "$(id -u)" = 0 ] || { echo "the daemon serves root only: the test must run as root" >&2; exit 1; }
-work=$(mktemp -d /dev/shm/sluice-daemon-XXXXXX)
-pids=()
-cleanup() {
-  local pid
-  for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
-  rm -rf "$work"
-}
-trap cleanup EXIT
-
-fail() { echo "FAILED: $*" >&2; cat "$work"/*.log >&2 || true; exit 1; }
+. cmd/daemon_test_lib.sh
 note() { echo "ok: $*"; }
 
-: >"$work/config.toml"
 start() { # NAME ROOT ADDRESS [FLAG...]: in the background, log in NAME.log
   local name=$1 root=$2 address=$3
   shift 3

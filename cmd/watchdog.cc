@@ -9,21 +9,16 @@ namespace sluice {
 namespace {
 
 constexpr int kRoundsInAnInterval = 4;
-// Where nobody watches there is no round after the first.
-constexpr std::chrono::hours kNever(24);
 
 }  // namespace
 
-Watchdog::Watchdog(const ServiceManager& manager, Proof prove)
-    : manager_(manager),
-      prove_(std::move(prove)),
-      loop_([this](const Cancellation&) { Round(); },
-            manager.watchdog() == absl::ZeroDuration()
-                ? std::chrono::nanoseconds(kNever)
-                : absl::ToChronoNanoseconds(manager.watchdog() / kRoundsInAnInterval)) {}
+Watchdog::Watchdog(const ServiceManager& manager, Proof prove) : manager_(manager), prove_(std::move(prove)) {
+  if (manager.watchdog() == absl::ZeroDuration()) return;
+  loop_.emplace([this](const Cancellation&) { Round(); },
+                absl::ToChronoNanoseconds(manager.watchdog() / kRoundsInAnInterval));
+}
 
 void Watchdog::Round() {
-  if (manager_.watchdog() == absl::ZeroDuration()) return;
   const absl::Status proof = prove_(manager_.watchdog() / 2);
   absl::Status told;
   if (proof.ok()) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -24,8 +25,8 @@ class Watchdog {
 
   const ServiceManager& manager_;
   const Proof prove_;
-  bool alive_ = true;  // of the loop's thread
-  BackgroundLoop loop_;
+  bool alive_ = true;                   // of the loop's thread
+  std::optional<BackgroundLoop> loop_;  // unset: nobody watches. Last: it uses all of the above
 };
 
 }  // namespace sluice

@@ -2,6 +2,9 @@
 // counted. The words for people are the status's message.
 #pragma once
 
+#include <cstdint>
+#include <string>
+
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
@@ -33,5 +36,16 @@ absl::Status WithReason(absl::Status status, FallbackReason reason);
 
 // The reason that was given by WithReason(), also if the status was annotated since; else what its code says.
 FallbackReason ReasonOf(const absl::Status& status);
+
+// How often it happened for one reason. Not thread-safe.
+struct FallbackTally {
+  int64_t count = 0;
+  std::string last;  // the newest message, for people
+
+  void Note(const absl::Status& status) {
+    ++count;
+    last = std::string(status.message());
+  }
+};
 
 }  // namespace sluice

@@ -14,6 +14,7 @@
 #include "base/cancellation.h"
 #include "base/digest.h"
 #include "snapshotter/layer_directories.h"
+#include "snapshotter/prepare_ledger.h"
 
 namespace sluice {
 
@@ -34,7 +35,7 @@ struct LayerRequest {
 
 struct ProvidedLayer {
   LayerRecord layer;
-  std::string strategy = "present";  // how it was got, one of a few names; the default: it was there before
+  std::string strategy = kGotPresent;  // how it was got: prepare_ledger.h
 };
 
 // Thread-safe.

@@ -42,9 +42,7 @@ void PrepareLedger::Answered(absl::string_view strategy, const absl::Status& ans
 
 void PrepareLedger::Deferred(const absl::Status& reason) {
   const MutexLock lock(mutex_);
-  Deferral& deferral = deferrals_[ReasonOf(reason)];
-  ++deferral.count;
-  deferral.last = std::string(reason.message());
+  deferrals_[ReasonOf(reason)].Note(reason);
 }
 
 int64_t PrepareLedger::InFlight() const {
@@ -62,7 +60,7 @@ std::vector<PrepareCount> PrepareLedger::Prepares() const {
 std::vector<DeferralCount> PrepareLedger::Deferrals() const {
   std::vector<DeferralCount> counts;
   const MutexLock lock(mutex_);
-  for (const auto& [reason, deferral] : deferrals_) counts.push_back({reason, deferral.count, deferral.last});
+  for (const auto& [reason, tally] : deferrals_) counts.push_back({reason, tally.count, tally.last});
   return counts;
 }
 

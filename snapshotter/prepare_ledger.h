@@ -61,15 +61,10 @@ class PrepareLedger {
   std::map<std::string, DurationHistogram> Held() const;
 
  private:
-  struct Deferral {
-    int64_t count = 0;
-    std::string last;
-  };
-
   mutable Mutex mutex_;
   int64_t in_flight_ SLUICE_GUARDED_BY(mutex_) = 0;
   std::map<std::pair<std::string, PrepareOutcome>, int64_t> prepares_ SLUICE_GUARDED_BY(mutex_);
-  std::map<FallbackReason, Deferral> deferrals_ SLUICE_GUARDED_BY(mutex_);
+  std::map<FallbackReason, FallbackTally> deferrals_ SLUICE_GUARDED_BY(mutex_);
   std::map<std::string, DurationHistogram> held_ SLUICE_GUARDED_BY(mutex_);
 };
 

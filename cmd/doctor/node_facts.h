@@ -80,8 +80,8 @@ enum class SelinuxMode { kNone, kPermissive, kEnforcing };
 
 struct SelinuxFacts {
   SelinuxMode mode = SelinuxMode::kNone;
-  std::string
-      root_context;  // of the daemon's root: "system_u:object_r:var_lib_t:s0"; "" if it has none or is not there
+  // Of the daemon's root: "system_u:object_r:var_lib_t:s0". Empty if it has none or is not there.
+  std::string root_context;
 };
 
 struct NodeFacts {

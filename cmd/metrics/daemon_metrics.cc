@@ -33,12 +33,11 @@ std::string NameOf(FillStage stage) {
 
 void AddPrepares(const PrepareLedger& ledger, MetricPage& page) {
   std::map<std::pair<std::string, PrepareOutcome>, int64_t> counts = {
-      {{"layout", PrepareOutcome::kProvided}, 0},     {{"stream", PrepareOutcome::kProvided}, 0},
-      {{"cached", PrepareOutcome::kProvided}, 0},     {{kGotPresent, PrepareOutcome::kProvided}, 0},
-      {{kGotDeferred, PrepareOutcome::kMounts}, 0},   {{kGotDeferred, PrepareOutcome::kFailed}, 0},
-      {{kGotNothing, PrepareOutcome::kMounts}, 0},    {{kGotNothing, PrepareOutcome::kFailed}, 0},
-      {{kGotNothing, PrepareOutcome::kCancelled}, 0},
+      {{kGotPresent, PrepareOutcome::kProvided}, 0}, {{kGotDeferred, PrepareOutcome::kMounts}, 0},
+      {{kGotDeferred, PrepareOutcome::kFailed}, 0},  {{kGotNothing, PrepareOutcome::kMounts}, 0},
+      {{kGotNothing, PrepareOutcome::kFailed}, 0},   {{kGotNothing, PrepareOutcome::kCancelled}, 0},
   };
+  for (const Strategy strategy : kFillStrategies) counts[{NameOf(strategy), PrepareOutcome::kProvided}] = 0;
   std::map<std::string, DurationHistogram> held;
   for (const auto& [key, count] : counts) held[key.first] = {};
   for (const PrepareCount& count : ledger.Prepares()) counts[{count.strategy, count.outcome}] = count.count;

@@ -1,6 +1,6 @@
 #include "cmd/metrics/process_metrics.h"
 
-#include <dirent.h>
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -10,9 +10,12 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
+#include "base/unique_fd.h"
+#include "cmd/directory_names.h"
 
 namespace sluice {
 namespace {
@@ -53,12 +56,11 @@ double BootTime() {
 }
 
 double OpenDescriptors() {
-  DIR* const directory = opendir("/proc/self/fd");
-  if (directory == nullptr) return 0;
-  double count = -3;  // ".", "..", and the one that lists
-  while (readdir(directory) != nullptr) ++count;
-  closedir(directory);
-  return count;
+  const UniqueFd directory(open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory.valid()) return 0;
+  const absl::StatusOr<std::vector<std::string>> names = NamesIn(directory.get(), "/proc/self/fd");
+  // Two of them are those that list.
+  return names.ok() ? static_cast<double>(names->size()) - 2 : 0;
 }
 
 double MaxDescriptors() {

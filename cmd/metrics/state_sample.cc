@@ -26,12 +26,7 @@ absl::Status CountRows(MetadataStore& metadata, StateSample& sample) {
 }
 
 absl::Status CountCache(const BlobCache& cache, StateSample& sample) {
-  ASSIGN_OR_RETURN(const std::vector<CachedBlob> blobs, cache.List());
-  CacheTotals totals;
-  totals.blobs = static_cast<int64_t>(blobs.size());
-  totals.max_bytes = cache.max_bytes();
-  for (const CachedBlob& blob : blobs) totals.bytes += blob.bytes;
-  sample.cache = totals;
+  ASSIGN_OR_RETURN(sample.cache, cache.Totals());
   return absl::OkStatus();
 }
 

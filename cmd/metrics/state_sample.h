@@ -13,12 +13,6 @@
 
 namespace sluice {
 
-struct CacheTotals {
-  int64_t blobs = 0;
-  int64_t bytes = 0;
-  int64_t max_bytes = 0;
-};
-
 // What could not be counted is as it was.
 struct StateSample {
   absl::Time taken = absl::UnixEpoch();

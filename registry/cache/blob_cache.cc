@@ -138,6 +138,13 @@ absl::StatusOr<std::vector<CachedBlob>> BlobCache::List() const {
   return blobs;
 }
 
+absl::StatusOr<CacheTotals> BlobCache::Totals() const {
+  ASSIGN_OR_RETURN(const std::vector<CacheEntry> entries, impl_->directory().List());
+  CacheTotals totals{.blobs = static_cast<int64_t>(entries.size()), .max_bytes = max_bytes()};
+  for (const CacheEntry& entry : entries) totals.bytes += entry.length;
+  return totals;
+}
+
 absl::StatusOr<int64_t> BlobCache::Prune(int64_t max_bytes) {
   ASSIGN_OR_RETURN(const LayoutLock lock, impl_->directory().Lock(nullptr));
   ASSIGN_OR_RETURN(const int64_t freed, impl_->space()->Shrink(lock, max_bytes));

@@ -40,6 +40,12 @@ struct CachedBlob {
   bool complete = false;  // false: an interrupted download
 };
 
+struct CacheTotals {
+  int64_t blobs = 0;
+  int64_t bytes = 0;
+  int64_t max_bytes = 0;
+};
+
 // Thread-safe, and safe between processes.
 class BlobCache {
  public:
@@ -90,6 +96,8 @@ class BlobCache {
 
   // Everything in it, least recently used first.
   absl::StatusOr<std::vector<CachedBlob>> List() const;
+  // The same, summed up.
+  absl::StatusOr<CacheTotals> Totals() const;
 
   // Evicts, least recently used first and never what is being read or downloaded, until at most `max_bytes` are left.
   // Returns how many bytes that freed. Names in index.json whose manifest is gone go too.

@@ -68,9 +68,7 @@ void FillLedger::Page::Settling() {
 
 void FillLedger::Page::GaveUp(Strategy strategy, const absl::Status& reason) {
   const MutexLock lock(ledger_.mutex_);
-  Fallback& fallback = ledger_.fallbacks_[{strategy, ReasonOf(reason)}];
-  ++fallback.count;
-  fallback.last = std::string(reason.message());
+  ledger_.fallbacks_[{strategy, ReasonOf(reason)}].Note(reason);
 }
 
 void FillLedger::Page::Filled(const FilledLayer& layer) {
@@ -115,9 +113,7 @@ std::map<Strategy, FillCount> FillLedger::Filled() const {
 std::vector<FallbackCount> FillLedger::Fallbacks() const {
   std::vector<FallbackCount> counts;
   const MutexLock lock(mutex_);
-  for (const auto& [key, fallback] : fallbacks_) {
-    counts.push_back({key.first, key.second, fallback.count, fallback.last});
-  }
+  for (const auto& [key, tally] : fallbacks_) counts.push_back({key.first, key.second, tally.count, tally.last});
   return counts;
 }
 

@@ -111,15 +111,10 @@ class FillLedger {
  private:
   static constexpr size_t kMaxUnclaimed = 1 << 14;
 
-  struct Fallback {
-    int64_t count = 0;
-    std::string last;
-  };
-
   mutable Mutex mutex_;
   std::vector<const Page*> pages_ SLUICE_GUARDED_BY(mutex_);  // in the order of Begin()
   std::map<Strategy, FillCount> filled_ SLUICE_GUARDED_BY(mutex_);
-  std::map<std::pair<Strategy, FallbackReason>, Fallback> fallbacks_ SLUICE_GUARDED_BY(mutex_);
+  std::map<std::pair<Strategy, FallbackReason>, FallbackTally> fallbacks_ SLUICE_GUARDED_BY(mutex_);
   // Of layers that Claim() was not called for. Those that are filled ahead of an abandoned pull are never claimed.
   LruMap<int64_t, std::optional<Strategy>> unclaimed_ SLUICE_GUARDED_BY(mutex_){kMaxUnclaimed};
 };

@@ -17,6 +17,16 @@ constexpr size_t kLayersPerPage = 500;
 // As long as containerd's own Cleanup may take.
 constexpr absl::Duration kDeletionLimit = absl::Minutes(1);
 
+// `count` is a FallbackCount or a DeferralCount.
+template <typename Count>
+void ShowFallback(absl::string_view strategy, const Count& count, admin_v1::StatusResponse& response) {
+  admin_v1::FallbackCount& shown = *response.add_fallbacks();
+  shown.set_strategy(std::string(strategy));
+  shown.set_reason(std::string(FallbackReasonName(count.reason)));
+  shown.set_count(count.count);
+  shown.set_last_message(count.last);
+}
+
 // A call whose work runs on a pool. Deletes itself when gRPC is done with it.
 class PooledCall : public grpc::ServerUnaryReactor {
  public:
@@ -125,11 +135,7 @@ void AdminService::DescribeFills(admin_v1::StatusResponse& response) const {
     shown.set_bytes(count.bytes);
   }
   for (const FallbackCount& fallback : parts_.ledger->Fallbacks()) {
-    admin_v1::FallbackCount& shown = *response.add_fallbacks();
-    shown.set_strategy(std::string(StrategyName(fallback.strategy)));
-    shown.set_reason(std::string(FallbackReasonName(fallback.reason)));
-    shown.set_count(fallback.count);
-    shown.set_last_message(fallback.last);
+    ShowFallback(StrategyName(fallback.strategy), fallback, response);
   }
 }
 
@@ -142,24 +148,18 @@ void AdminService::DescribePrepares(admin_v1::StatusResponse& response) const {
     shown.set_count(count.count);
   }
   for (const DeferralCount& deferral : parts_.prepares->Deferrals()) {
-    admin_v1::FallbackCount& shown = *response.add_fallbacks();
-    shown.set_strategy(kGotDeferred);
-    shown.set_reason(std::string(FallbackReasonName(deferral.reason)));
-    shown.set_count(deferral.count);
-    shown.set_last_message(deferral.last);
+    ShowFallback(kGotDeferred, deferral, response);
   }
 }
 
 absl::Status AdminService::DescribeCache(admin_v1::StatusResponse& response) const {
   if (parts_.cache == nullptr) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const std::vector<CachedBlob> blobs, parts_.cache->List());
-  int64_t bytes = 0;
-  for (const CachedBlob& blob : blobs) bytes += blob.bytes;
+  ASSIGN_OR_RETURN(const CacheTotals totals, parts_.cache->Totals());
   admin_v1::Cache& cache = *response.mutable_cache();
   cache.set_path(parts_.cache->path());
-  cache.set_bytes(bytes);
-  cache.set_blobs(static_cast<int64_t>(blobs.size()));
-  cache.set_max_bytes(parts_.cache->max_bytes());
+  cache.set_bytes(totals.bytes);
+  cache.set_blobs(totals.blobs);
+  cache.set_max_bytes(totals.max_bytes);
   return absl::OkStatus();
 }
 

@@ -23,8 +23,7 @@ struct ServedServices {
 };
 
 // One thread at a time. Serves from Start() to Stop(). Beside the services there is grpc.health.v1: the server as a
-// whole
-// (""), Snapshots and Diff are SERVING while calls of containerd are admitted, Admin until Stop() begins.
+// whole (""), Snapshots and Diff are SERVING while calls of containerd are admitted, Admin until Stop() begins.
 class Server {
  public:
   // Listens for the services on the claimed path; containerd finds a socket there only once it is answered.

@@ -29,17 +29,6 @@ readonly CERTS_D=/etc/containerd/certs.d
 # CRI has one of its own.
 readonly CRI_NAMESPACE=k8s.io
 
-# --- pages ---
-
-# docs_block PAGE NAME: the fenced block below the line "<!-- tested: NAME -->" of docs/PAGE.md.
-docs_block() {
-  awk -v mark="<!-- tested: $2 -->" '
-    $0 == mark { found = 1; next }
-    found && /^```/ { if (inside) exit; inside = 1; next }
-    inside { print }
-    END { if (!inside) exit 1 }' "$repository/docs/$1.md" || fail "docs/$1.md has no block '$2'"
-}
-
 # --- the node ---
 
 # private_directory DIR: what is written below it is the test's own.

@@ -63,6 +63,17 @@ write_xml() { # STATUS
   } >"$XML_OUTPUT_FILE"
 }
 
+# --- pages ---
+
+# docs_block PAGE NAME: the fenced block below the line "<!-- tested: NAME -->" of docs/PAGE.md.
+docs_block() {
+  awk -v mark="<!-- tested: $2 -->" '
+    $0 == mark { found = 1; next }
+    found && /^```/ { if (inside) exit; inside = 1; next }
+    inside { print }
+    END { if (!inside) exit 1 }' "$repository/docs/$1.md" || fail "docs/$1.md has no block '$2'"
+}
+
 # --- the node ---
 
 # node_isolate SCRIPT ARG...: returns inside; the outer process becomes unshare(1), whose death kills everything.

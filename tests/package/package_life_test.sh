@@ -70,10 +70,8 @@ started() {
   echo "$(property StatusText); containerd was not restarted"
 }
 containerd_configured() {
-  local page='<!-- tested: containerd -->'
   mkdir -p "$machine/etc/containerd/certs.d/$REGISTRY"
-  sed -n "/$page/,/^\`\`\`\$/p" docs/containerd-1.6.md | grep -v -e '```' -e '<!--' >"$node/containerd.lines"
-  in_machine tee /etc/containerd/config.toml <"$node/containerd.lines" >/dev/null
+  docs_block containerd-1.6 containerd | in_machine tee /etc/containerd/config.toml >/dev/null
   printf '[[store]]\nkind = "distribution"\npath = "/var/lib/docker-registry"\nregistries = ["%s"]\n' "$REGISTRY" |
     in_machine tee -a /etc/$UNIT/config.toml >/dev/null
   in_machine sluicectl config check >&2
