@@ -8,6 +8,7 @@
 #include <sstream>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -121,7 +122,8 @@ absl::Status ReadTable(const toml::node& node, const std::string& prefix,
     if (reader == readers.end()) {
       std::vector<std::string> known;
       for (const auto& [known_name, unused] : readers) known.push_back(known_name);
-      return absl::InvalidArgumentError(absl::StrCat(key.source().begin.line, ": unknown key \"", prefix, name,
+      return absl::InvalidArgumentError(absl::StrCat(key.source().begin.line, ": unknown key \"", prefix,
+                                                     absl::Utf8SafeCHexEscape(name),
                                                      "\"; known here: ", absl::StrJoin(known, ", ")));
     }
     RETURN_IF_ERROR(reader->second(prefix + name, value));

@@ -139,6 +139,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"UnknownTable", "\n\n[registri]\n", "config: c.toml:3: unknown key \"registri\"; known here: cache,"},
         Bad{"UnknownKey", "[registry]\nhost_dir = \"/a\"\n", "config: c.toml:2: unknown key \"registry.host_dir\""},
         Bad{"UnknownTopLevelKey", "root = \"/a\"\n", "config: c.toml:1: unknown key \"root\""},
+        Bad{"UnknownKeyOfTwoLines", "\"ro\\not\" = 1\n", "config: c.toml:1: unknown key \"ro\\not\"; known here: "},
         Bad{"UnknownStoreKey", "[[store]]\nkind = \"oci-layout\"\npath = \"/a\"\ntag = 1\n",
             "config: c.toml:4: unknown key \"store.tag\""},
         Bad{"Syntax", "[unpack]\nworkers = \n", "config: c.toml:2: "},
