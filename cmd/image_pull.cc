@@ -13,6 +13,7 @@
 #include "base/status_macros.h"
 #include "registry/image_config.h"
 #include "registry/manifest.h"
+#include "snapshotter/containerd_labels.h"
 #include "snapshotter/fill/image_origin.h"
 #include "snapshotter/service/containerd/content_writer.h"
 #include "snapshotter/service/containerd/image_client.h"
@@ -31,7 +32,7 @@ constexpr int kPrepareAttempts = 3;
 
 // Where a blob came from, for whoever wants to push or mount it later. containerd leaves the port out of the key.
 Labels SourceLabel(const Reference& reference) {
-  return {{absl::StrCat("containerd.io/distribution.source.", HostWithoutPort(reference.host)), reference.repository}};
+  return {{absl::StrCat(kDistributionSourcePrefix, HostWithoutPort(reference.host)), reference.repository}};
 }
 
 const Descriptor& TargetOf(const ResolvedImage& image) {
@@ -45,7 +46,7 @@ absl::StatusOr<Labels> IndexLabels(const ResolvedImage& image, const ResolvedInd
   Labels labels = SourceLabel(image.reference);
   if (const Index* content = std::get_if<Index>(&*parsed)) {
     for (size_t i = 0; i < content->manifests.size(); ++i) {
-      labels[absl::StrCat("containerd.io/gc.ref.content.m.", i)] = content->manifests[i].digest.ToString();
+      labels[absl::StrCat(kManifestReferencePrefix, i)] = content->manifests[i].digest.ToString();
     }
   }
   return labels;
@@ -54,9 +55,9 @@ absl::StatusOr<Labels> IndexLabels(const ResolvedImage& image, const ResolvedInd
 // What keeps config and layers alive as long as the manifest is, and what tells the snapshotter about them.
 Labels ManifestLabels(const ResolvedImage& image) {
   Labels labels = SourceLabel(image.reference);
-  labels["containerd.io/gc.ref.content.config"] = image.config.digest.ToString();
+  labels[kConfigReferenceLabel] = image.config.digest.ToString();
   for (size_t k = 0; k < image.layers.size(); ++k) {
-    labels[absl::StrCat("containerd.io/gc.ref.content.l.", k)] = image.layers[k].blob.digest.ToString();
+    labels[absl::StrCat(kLayerReferencePrefix, k)] = image.layers[k].blob.digest.ToString();
   }
   return labels;
 }
@@ -73,12 +74,11 @@ std::string LayersFrom(const ResolvedImage& image, size_t k, size_t key_bytes) {
 }
 
 Labels LayerLabels(const ResolvedImage& image, size_t k, const std::string& chain_id) {
-  constexpr char kImageLayers[] = "containerd.io/snapshot/cri.image-layers";
-  return {{"containerd.io/snapshot.ref", chain_id},
-          {"containerd.io/snapshot/cri.image-ref", image.reference.ToString()},
-          {"containerd.io/snapshot/cri.layer-digest", image.layers[k].blob.digest.ToString()},
-          {"containerd.io/snapshot/cri.manifest-digest", image.manifest.digest.ToString()},
-          {kImageLayers, LayersFrom(image, k, sizeof(kImageLayers) - 1)}};
+  return {{kRefLabel, chain_id},
+          {kImageRefLabel, image.reference.ToString()},
+          {kLayerDigestLabel, image.layers[k].blob.digest.ToString()},
+          {kManifestDigestLabel, image.manifest.digest.ToString()},
+          {kImageLayersLabel, LayersFrom(image, k, sizeof(kImageLayersLabel) - 1)}};
 }
 
 // "extract-<nanoseconds>-<random> <chainID>", as containerd's unpacker names it.
@@ -154,7 +154,7 @@ class ImagePull {
 
   absl::Status NameImage(const std::string& top_chain_id) {
     if (!top_chain_id.empty()) {
-      const std::string label = absl::StrCat("containerd.io/gc.ref.snapshot.", snapshotter_);
+      const std::string label = absl::StrCat(kSnapshotReferencePrefix, snapshotter_);
       RETURN_IF_ERROR(content_.SetLabels(image_.config.digest, {{label, top_chain_id}}));
     }
     return PutImage(session_, image_.reference.ToString(), TargetOf(image_));
@@ -179,7 +179,7 @@ class ImagePull {
     if (absl::IsAlreadyExists(committed)) return opened.origin.source;  // somebody else was faster
     RETURN_IF_ERROR(committed);
     extract.Keep();
-    RETURN_IF_ERROR(content_.SetLabels(layer.blob.digest, {{"containerd.io/uncompressed", diff_id.ToString()}}));
+    RETURN_IF_ERROR(content_.SetLabels(layer.blob.digest, {{kUncompressedLabel, diff_id.ToString()}}));
     return opened.origin.source;
   }
 

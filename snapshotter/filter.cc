@@ -6,8 +6,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
+#include "snapshotter/containerd_labels.h"
 #include "snapshotter/filter_scanner.h"
-#include "snapshotter/labels.h"
 
 namespace sluice {
 namespace {

@@ -5,6 +5,7 @@
 #include "base/digest.h"
 #include "base/status_macros.h"
 #include "glog/logging.h"
+#include "snapshotter/containerd_labels.h"
 #include "snapshotter/fallback_reason.h"
 #include "snapshotter/labels.h"
 #include "snapshotter/snapshot_errors.h"

@@ -12,6 +12,7 @@
 #include "cmd/doctor/observe.h"
 #include "registry/manifest.h"
 #include "registry/platform.h"
+#include "snapshotter/containerd_labels.h"
 #include "snapshotter/service/containerd/connection.h"
 #include "snapshotter/service/containerd/content_store_client.h"
 #include "snapshotter/service/containerd/namespace_client.h"
@@ -21,7 +22,6 @@ namespace {
 
 // For all images together: a node may have thousands.
 constexpr absl::Duration kLookLimit = absl::Seconds(10);
-constexpr char kSnapshotReference[] = "containerd.io/gc.ref.snapshot.";
 
 // One namespace's view of the content store.
 class Content {
@@ -46,7 +46,7 @@ class Content {
     ASSIGN_OR_RETURN(const ContentInfo config, client_.Stat(namespace_, manifest.config.digest, deadline_));
     for (const auto& [label, value] : config.labels) {
       absl::string_view snapshotter = label;
-      if (absl::ConsumePrefix(&snapshotter, kSnapshotReference)) {
+      if (absl::ConsumePrefix(&snapshotter, kSnapshotReferencePrefix)) {
         hollow.snapshotters.insert(std::string(snapshotter.substr(0, snapshotter.find('/'))));
       }
     }

@@ -10,11 +10,11 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "registry/host_port.h"
+#include "snapshotter/containerd_labels.h"
 
 namespace sluice {
 namespace {
 
-constexpr absl::string_view kSourcePrefix = "containerd.io/distribution.source.";
 // Bounds what a label with thousands of repositories can make us try.
 constexpr size_t kMaxEndpoints = 16;
 constexpr size_t kMaxServed = 256;
@@ -32,9 +32,9 @@ struct Source {
 
 std::vector<Source> SourcesFromLabels(const std::map<std::string, std::string>& labels) {
   std::vector<Source> sources;
-  for (auto label = labels.lower_bound(std::string(kSourcePrefix)); label != labels.end(); ++label) {
+  for (auto label = labels.lower_bound(std::string(kDistributionSourcePrefix)); label != labels.end(); ++label) {
     absl::string_view host = label->first;
-    if (!absl::ConsumePrefix(&host, kSourcePrefix)) break;
+    if (!absl::ConsumePrefix(&host, kDistributionSourcePrefix)) break;
     for (absl::string_view repository : absl::StrSplit(label->second, ',', absl::SkipEmpty())) {
       sources.push_back({std::string(host), std::string(repository)});
     }

@@ -2,6 +2,8 @@
 
 #include <initializer_list>
 
+#include "snapshotter/containerd_labels.h"
+
 namespace sluice {
 namespace {
 
@@ -26,12 +28,10 @@ std::optional<Digest> DigestOf(const std::string* text) {
 
 LayerHints ParseLayerHints(const Labels& labels) {
   LayerHints hints;
-  hints.manifest_digest = DigestOf(FindFirst(labels, {"containerd.io/snapshot/cri.manifest-digest"}));
-  hints.layer_digest = DigestOf(
-      FindFirst(labels, {"containerd.io/snapshot/cri.layer-digest", "containerd.io/snapshot/remote/stargz.digest"}));
-  hints.diff_id = DigestOf(FindFirst(labels, {"containerd.io/snapshot/diff-id"}));
-  if (const std::string* text = FindFirst(
-          labels, {"containerd.io/snapshot/cri.image-ref", "containerd.io/snapshot/remote/stargz.reference"})) {
+  hints.manifest_digest = DigestOf(FindFirst(labels, {kManifestDigestLabel}));
+  hints.layer_digest = DigestOf(FindFirst(labels, {kLayerDigestLabel, kStargzDigestLabel}));
+  hints.diff_id = DigestOf(FindFirst(labels, {kDiffIdLabel}));
+  if (const std::string* text = FindFirst(labels, {kImageRefLabel, kStargzReferenceLabel})) {
     if (absl::StatusOr<Reference> reference = ParseReference(*text); reference.ok()) {
       hints.image = *std::move(reference);
     }

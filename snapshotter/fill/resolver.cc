@@ -10,15 +10,13 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "registry/manifest.h"
+#include "snapshotter/containerd_labels.h"
 #include "snapshotter/fallback_reason.h"
 #include "snapshotter/fill/layer_hints.h"
 #include "snapshotter/fill/parallel_for.h"
 
 namespace sluice {
 namespace {
-
-constexpr char kConfigLabel[] = "containerd.io/gc.ref.content.config";
-constexpr absl::string_view kChildManifestPrefix = "containerd.io/gc.ref.content.m.";
 
 // Long enough for the Prepares of one pull, short enough for names and labels to be fresh at the next.
 constexpr absl::Duration kPlanLifetime = absl::Seconds(30);
@@ -32,7 +30,7 @@ constexpr size_t kStatThreads = 8;
 constexpr size_t kMaxStats = 1024;
 
 std::optional<Digest> ConfigDigest(const ContentInfo& manifest) {
-  auto label = manifest.labels.find(kConfigLabel);
+  auto label = manifest.labels.find(kConfigReferenceLabel);
   if (label == manifest.labels.end()) return std::nullopt;
   absl::StatusOr<Digest> digest = Digest::Parse(label->second);
   if (!digest.ok()) return std::nullopt;
@@ -45,7 +43,7 @@ std::vector<Digest> TargetsOf(const Digest& manifest, const std::vector<ContentI
   const std::string text = manifest.ToString();
   for (const ContentInfo& content : contents) {
     const bool lists_it = absl::c_any_of(content.labels, [&](const auto& label) {
-      return label.second == text && absl::StartsWith(label.first, kChildManifestPrefix);
+      return label.second == text && absl::StartsWith(label.first, kManifestReferencePrefix);
     });
     if (lists_it) targets.push_back(content.digest);
   }

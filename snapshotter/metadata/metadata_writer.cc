@@ -1,4 +1,5 @@
 #include "base/status_macros.h"
+#include "snapshotter/containerd_labels.h"
 #include "snapshotter/labels.h"
 #include "snapshotter/metadata/metadata_store.h"
 #include "snapshotter/snapshot_errors.h"

@@ -10,7 +10,7 @@
 #include "base/cancellation.h"
 #include "base/status_macros.h"
 #include "glog/logging.h"
-#include "snapshotter/labels.h"
+#include "snapshotter/containerd_labels.h"
 #include "snapshotter/service/mangled_key.h"
 #include "snapshotter/service/namespace_header.h"
 #include "snapshotter/service/proto_conversion.h"

@@ -10,6 +10,7 @@
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "glog/logging.h"
+#include "snapshotter/containerd_labels.h"
 #include "snapshotter/labels.h"
 #include "snapshotter/service/containerd/namespace_client.h"
 

@@ -12,7 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
-#include "snapshotter/labels.h"
+#include "snapshotter/containerd_labels.h"
 #include "snapshotter/service/containerd/connection.h"
 #include "snapshotter/service/containerd/content_writer.h"
 #include "snapshotter/service/containerd/image_client.h"

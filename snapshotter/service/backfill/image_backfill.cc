@@ -12,6 +12,7 @@
 #include "absl/time/time.h"
 #include "base/status_macros.h"
 #include "registry/manifest.h"
+#include "snapshotter/containerd_labels.h"
 #include "snapshotter/service/containerd/lease.h"
 #include "snapshotter/service/containerd/session.h"
 
@@ -19,8 +20,6 @@ namespace sluice {
 namespace {
 
 constexpr absl::Duration kCallTimeout = absl::Seconds(10);
-constexpr char kReferencePrefix[] = "containerd.io/gc.ref.content.";
-constexpr char kSourcePrefix[] = "containerd.io/distribution.source.";
 
 absl::Time Soon() { return absl::Now() + kCallTimeout; }
 
@@ -39,7 +38,7 @@ absl::StatusOr<std::vector<Descriptor>> ReadLayers(ContentStoreClient& store, co
 ContentLabels MissingReferences(const std::vector<Descriptor>& layers, const ContentLabels& labels) {
   std::set<std::string> referred;
   for (const auto& [label, value] : labels) {
-    if (absl::StartsWith(label, kReferencePrefix)) referred.insert(value);
+    if (absl::StartsWith(label, kContentReferencePrefix)) referred.insert(value);
   }
   ContentLabels missing;
   for (size_t k = 0; k < layers.size(); ++k) {
@@ -48,7 +47,7 @@ ContentLabels MissingReferences(const std::vector<Descriptor>& layers, const Con
     std::string label;
     size_t number = k;
     do {
-      label = absl::StrCat(kReferencePrefix, "l.", number++);
+      label = absl::StrCat(kLayerReferencePrefix, number++);
     } while (labels.contains(label) || missing.contains(label));
     missing.emplace(std::move(label), digest);
   }
@@ -58,7 +57,7 @@ ContentLabels MissingReferences(const std::vector<Descriptor>& layers, const Con
 ContentLabels SourceLabels(const ContentLabels& labels) {
   ContentLabels sources;
   for (const auto& [label, value] : labels) {
-    if (absl::StartsWith(label, kSourcePrefix)) sources.emplace(label, value);
+    if (absl::StartsWith(label, kDistributionSourcePrefix)) sources.emplace(label, value);
   }
   return sources;
 }

@@ -6,20 +6,17 @@
 #include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "base/status_macros.h"
+#include "snapshotter/containerd_labels.h"
 
 namespace sluice {
 namespace {
-
-// containerd images/handlers.go, ChildGCLabels.
-constexpr char kConfigLabel[] = "containerd.io/gc.ref.content.config";
-constexpr char kManifestLabelPrefix[] = "containerd.io/gc.ref.content.m.";
 
 // The indexes that list each manifest.
 std::map<std::string, std::vector<Digest>> IndexesByManifest(const std::vector<ContentInfo>& contents) {
   std::map<std::string, std::vector<Digest>> indexes;
   for (const ContentInfo& content : contents) {
     for (const auto& [label, value] : content.labels) {
-      if (absl::StartsWith(label, kManifestLabelPrefix)) indexes[value].push_back(content.digest);
+      if (absl::StartsWith(label, kManifestReferencePrefix)) indexes[value].push_back(content.digest);
     }
   }
   return indexes;
@@ -48,7 +45,7 @@ absl::StatusOr<UnpackedImages> ListUnpackedImages(ContentStoreClient& store, con
 
   const std::map<std::string, std::vector<Digest>> indexes = IndexesByManifest(contents);
   for (const ContentInfo& content : contents) {
-    const auto label = content.labels.find(kConfigLabel);
+    const auto label = content.labels.find(kConfigReferenceLabel);
     if (label == content.labels.end()) continue;
     const absl::StatusOr<Digest> config = Digest::Parse(label->second);
     const auto top = config.ok() ? tops.find(*config) : tops.end();

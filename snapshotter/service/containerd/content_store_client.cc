@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
+#include "snapshotter/containerd_labels.h"
 #include "snapshotter/service/containerd/connection.h"
 #include "snapshotter/service/containerd/content_reader.h"
 
@@ -19,14 +20,9 @@ namespace content_v1 = containerd::services::content::v1;
 namespace images_v1 = containerd::services::images::v1;
 namespace leases_v1 = containerd::services::leases::v1;
 
-// containerd sets these labels on every manifest and every index whose children it has fetched, before it unpacks.
-constexpr char kManifestFilter[] = R"(labels."containerd.io/gc.ref.content.config")";
-constexpr char kIndexFilter[] = R"(labels."containerd.io/gc.ref.content.m.0")";
-// The labels of a manifest that list its layers.
-constexpr char kLayerLabelPrefix[] = "containerd.io/gc.ref.content.l.";
+// Of what carries the label, whatever its value.
+std::string HasLabel(absl::string_view label) { return absl::StrCat("labels.\"", label, "\""); }
 
-// What a client takes for as long as it works; BuildKit, for one, also keeps thousands of leases that do not expire.
-constexpr char kLeaseFilter[] = R"(labels."containerd.io/gc.expire")";
 constexpr size_t kMaxLeases = 32;
 // A lease with more in it than the documents and layers of an image of many platforms is an import, not a pull.
 constexpr int kMaxLeased = 1024;
@@ -45,7 +41,7 @@ ContentInfo ToContentInfo(const Digest& digest, content_v1::Info& info, bool wit
   content.size = info.size();
   content.created_at = ToTime(info.created_at());
   for (auto& [key, value] : *info.mutable_labels()) {
-    if (with_layers || !absl::StartsWith(key, kLayerLabelPrefix)) content.labels.emplace(key, std::move(value));
+    if (with_layers || !absl::StartsWith(key, kLayerReferencePrefix)) content.labels.emplace(key, std::move(value));
   }
   return content;
 }
@@ -70,8 +66,11 @@ ContentStoreClient::ContentStoreClient(const std::shared_ptr<grpc::Channel>& cha
 
 absl::StatusOr<std::vector<ContentInfo>> ContentStoreClient::ListManifests(const std::string& containerd_namespace,
                                                                            absl::Time deadline) {
+  // containerd sets these labels on every manifest and every index whose children it has fetched, before it unpacks.
+  const std::vector<std::string> filters = {HasLabel(kConfigReferenceLabel),
+                                            HasLabel(absl::StrCat(kManifestReferencePrefix, 0))};
   ASSIGN_OR_RETURN(std::vector<ContentInfo> manifests, CallReconnecting(*channel_, deadline, [&] {
-                     return ListOnce(containerd_namespace, {kManifestFilter, kIndexFilter}, deadline);
+                     return ListOnce(containerd_namespace, filters, deadline);
                    }));
   std::stable_sort(manifests.begin(), manifests.end(),
                    [](const ContentInfo& a, const ContentInfo& b) { return a.created_at > b.created_at; });
@@ -85,9 +84,9 @@ absl::StatusOr<std::map<Digest, std::string>> ContentStoreClient::ListUnpacked(c
   const bool is_name = absl::c_all_of(
       snapshotter, [](unsigned char c) { return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-'; });
   if (!is_name) return absl::InvalidArgumentError("the snapshotter's name is not made of letters, digits and \"._-\"");
-  const std::string label = absl::StrCat("containerd.io/gc.ref.snapshot.", snapshotter);
+  const std::string label = absl::StrCat(kSnapshotReferencePrefix, snapshotter);
   ASSIGN_OR_RETURN(const std::vector<ContentInfo> configs, CallReconnecting(*channel_, deadline, [&] {
-                     return ListOnce(containerd_namespace, {absl::StrCat("labels.\"", label, "\"")}, deadline);
+                     return ListOnce(containerd_namespace, {HasLabel(label)}, deadline);
                    }));
   std::map<Digest, std::string> tops;
   for (const ContentInfo& config : configs) {
@@ -148,7 +147,8 @@ absl::StatusOr<std::vector<leases_v1::Lease>> ContentStoreClient::ListLeasesOnce
   grpc::ClientContext context;
   PrepareCall(context, containerd_namespace, deadline);
   leases_v1::ListRequest request;
-  request.add_filters(kLeaseFilter);
+  // What a client takes for as long as it works; BuildKit, for one, also keeps thousands of leases that do not expire.
+  request.add_filters(HasLabel(kExpireLabel));
   leases_v1::ListResponse response;
   RETURN_IF_ERROR(FromGrpcStatus(leases_->List(&context, request, &response), "list leases"));
   std::vector<Lease> leases(response.leases().begin(), response.leases().end());

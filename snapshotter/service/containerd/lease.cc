@@ -4,6 +4,7 @@
 #include "absl/time/clock.h"
 #include "base/status_macros.h"
 #include "containerd/services/leases/v1/leases.grpc.pb.h"
+#include "snapshotter/containerd_labels.h"
 #include "snapshotter/service/containerd/connection.h"
 
 namespace sluice {
@@ -11,7 +12,6 @@ namespace {
 
 namespace leases_v1 = containerd::services::leases::v1;
 
-constexpr char kExpireLabel[] = "containerd.io/gc.expire";
 constexpr absl::Duration kExpiry = absl::Hours(24);
 
 absl::Status Delete(ContainerdSession& session, bool sync) {

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "snapshotter/containerd_labels.h"
 #include "snapshotter/service/containerd/connection.h"
 
 namespace sluice {
@@ -35,8 +36,7 @@ absl::StatusOr<bool> SnapshotClient::Exists(const std::string& key) {
 // No call answers from the records alone. But a Prepare looks there first for the layer that it is to make
 // (metadata/snapshot.go, createSnapshot), and next for its parent: one that is not there ends it.
 absl::StatusOr<bool> SnapshotClient::IsRecorded(const std::string& key) {
-  const absl::Status status =
-      Prepare("sluice-probe", "sluice-probe-without-parent", {{"containerd.io/snapshot.ref", key}}).status();
+  const absl::Status status = Prepare("sluice-probe", "sluice-probe-without-parent", {{kRefLabel, key}}).status();
   if (absl::IsAlreadyExists(status)) return true;
   if (absl::IsNotFound(status)) return false;
   RETURN_IF_ERROR(status);
