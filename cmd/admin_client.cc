@@ -6,7 +6,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "base/status_macros.h"
-#include "cmd/unix_socket.h"
+#include "base/unix_socket.h"
 #include "snapshotter/service/containerd/connection.h"
 #include "snapshotter/service/containerd/session.h"
 

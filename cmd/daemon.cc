@@ -36,6 +36,7 @@
 #include "snapshotter/service/containerd/content_store_client.h"
 #include "snapshotter/service/diff_service.h"
 #include "snapshotter/service/peer_guard.h"
+#include "snapshotter/service/peer_screen.h"
 #include "snapshotter/service/rpc_ledger.h"
 #include "snapshotter/service/server.h"
 #include "snapshotter/service/snapshots_service.h"
@@ -222,7 +223,14 @@ absl::Status Daemon::Parts::Serve(const DaemonOptions& options) {
       AdminFacts{kVersion, options.root, options.config.containerd.address, InShort(options)});
   guard = std::make_unique<PeerGuard>(containerd, *metadata, *service,
                                       PeerGuardOptions{options.config.containerd.address, options.root});
-  ASSIGN_OR_RETURN(server, Server::Start(std::move(claim), {service.get(), diff_service.get(), admin.get(), &rpcs}));
+  const PeerScreen screen(options.config.containerd.address);
+  const auto judge = [this, screen](pid_t pid) {
+    const Peer peer = screen.Judge(pid);
+    if (peer == Peer::kOurContainerd || peer == Peer::kUnknownContainerd) guard->LookSoon();
+    return peer;
+  };
+  ASSIGN_OR_RETURN(server, Server::Start(std::move(claim), {service.get(), diff_service.get(), admin.get(), &rpcs},
+                                         {judge, screen.Refusal(options.address)}));
   return absl::OkStatus();
 }
 

@@ -13,7 +13,7 @@
 #include "cmd/config.h"
 #include "cmd/doctor/containerd_config.h"
 #include "cmd/doctor/containerd_version.h"
-#include "cmd/unix_socket.h"
+#include "base/unix_socket.h"
 
 namespace sluice {
 

@@ -28,8 +28,14 @@ PeerGuard::PeerGuard(std::shared_ptr<grpc::Channel> channel, MetadataStore& meta
       options_(std::move(options)),
       loop_([this](const Cancellation&) { Round(); }, kUntilAnswered) {}
 
+void PeerGuard::LookSoon() {
+  look_wanted_ = true;
+  loop_.Wake();
+}
+
 void PeerGuard::Round() {
   const absl::Time now = absl::Now();
+  if (look_wanted_.exchange(false)) next_look_ = absl::InfinitePast();
   if (now < next_look_) return;
   const absl::StatusOr<std::string> uuid = ReadContainerdUuid(channel_, now + kCallLimit);
   // Not there, or too busy: what was known of it stays.

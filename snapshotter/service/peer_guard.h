@@ -2,6 +2,7 @@
 // every layer that it does not know.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 
@@ -29,6 +30,9 @@ class PeerGuard {
   PeerGuard(std::shared_ptr<grpc::Channel> channel, MetadataStore& metadata, SnapshotsService& service,
             PeerGuardOptions options);
 
+  // Compares soon, and not only when it is time again: containerd may be another one since. Thread-safe.
+  void LookSoon();
+
  private:
   void Round();
   absl::Status Compare(const std::string& uuid);
@@ -38,6 +42,7 @@ class PeerGuard {
   SnapshotsService& service_;
   const PeerGuardOptions options_;
   absl::Time next_look_ = absl::InfinitePast();  // of the loop's thread
+  std::atomic<bool> look_wanted_ = false;
   BackgroundLoop loop_;
 };
 

@@ -1,14 +1,10 @@
 #include "snapshotter/service/server.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <chrono>
 #include <initializer_list>
 #include <utility>
 #include <vector>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
@@ -27,46 +23,73 @@ namespace admin_v1 = sluice::v1;
 
 }  // namespace
 
-Server::Server(std::unique_ptr<SocketClaim> claim, const ServedServices& services, std::unique_ptr<grpc::Server> server)
-    : claim_(std::move(claim)), services_(services), server_(std::move(server)) {}
+Server::Behind Server::Build(grpc::ServerBuilder& builder) {
+  using Type = grpc::ServerBuilder::experimental_type::ExternalConnectionType;
+  Behind behind;
+  behind.door = builder.experimental().AddExternalConnectionAcceptor(Type::FROM_FD, grpc::InsecureServerCredentials());
+  behind.server = builder.BuildAndStart();
+  return behind;
+}
+
+Server::Server(std::unique_ptr<SocketClaim> claim, const ServedServices& services, std::string refusal)
+    : claim_(std::move(claim)), services_(services), refusal_(std::move(refusal)) {}
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(std::unique_ptr<SocketClaim> claim,
-                                                      const ServedServices& services) {
+                                                      const ServedServices& services, PeerPolicy policy) {
+  const std::string address = absl::StrCat("address: ", claim->path());
+  auto server = std::unique_ptr<Server>(new Server(std::move(claim), services, std::move(policy.refusal)));
+  if (const absl::Status status = server->Open(std::move(policy.judge)); !status.ok()) {
+    return Annotate(status, address);
+  }
+  return server;
+}
+
+absl::Status Server::Open(std::function<Peer(pid_t)> judge) {
+  serving_ = BuildServing();
+  refusing_ = BuildRefusing();
+  if (serving_.server == nullptr || refusing_.server == nullptr) return absl::UnavailableError("gRPC does not start");
+  FollowAdmission();
+  // Nobody can connect before there is somebody to answer.
+  ASSIGN_OR_RETURN(UniqueFd listening, claim_->Listen());
+  ASSIGN_OR_RETURN(gate_, ConnectionGate::Open(
+                              std::move(listening),
+                              {std::move(judge), [this](UniqueFd connection) { Give(serving_, std::move(connection)); },
+                               [this](UniqueFd connection) { Give(refusing_, std::move(connection)); }}));
+  return absl::OkStatus();
+}
+
+void Server::Give(const Behind& behind, UniqueFd connection) {
+  Door::NewConnectionParameters parameters;
+  parameters.fd = connection.Release();
+  behind.door->HandleNewConnection(&parameters);
+}
+
+Server::Behind Server::BuildServing() const {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;
-  int bound = 0;
-  builder.AddListeningPort(absl::StrCat("unix:", claim->temporary_path()), grpc::InsecureServerCredentials(), &bound);
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.SetMaxSendMessageSize(kMaxMessageBytes);
   for (grpc::Service* service :
-       std::initializer_list<grpc::Service*>{services.snapshots, services.diff, services.admin}) {
+       std::initializer_list<grpc::Service*>{services_.snapshots, services_.diff, services_.admin}) {
     if (service != nullptr) builder.RegisterService(service);
   }
-
-  if (services.rpcs != nullptr) {
+  if (services_.rpcs != nullptr) {
     std::vector<std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>> observers;
-    observers.push_back(RpcObserver(*services.rpcs));
+    observers.push_back(RpcObserver(*services_.rpcs));
     builder.experimental().SetInterceptorCreators(std::move(observers));
   }
+  return Build(builder);
+}
 
-  // From its first moment nobody but root may connect.
-  const mode_t before = umask(0177);
-  const absl::Cleanup restore = [before] { umask(before); };
-  std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  if (server == nullptr || bound == 0) {
-    return absl::UnavailableError(absl::StrCat("address: ", claim->path(), ": can't listen"));
-  }
-  if (absl::Status status = claim->Publish(); !status.ok()) {
-    server->Shutdown();
-    return Annotate(status, absl::StrCat("address: ", claim->path()));
-  }
-  auto started = std::unique_ptr<Server>(new Server(std::move(claim), services, std::move(server)));
-  started->FollowAdmission();
-  return started;
+Server::Behind Server::BuildRefusing() {
+  grpc::EnableDefaultHealthCheckService(false);
+  grpc::ServerBuilder builder;
+  builder.RegisterCallbackGenericService(&refusal_);
+  return Build(builder);
 }
 
 void Server::FollowAdmission() {
-  grpc::HealthCheckServiceInterface* const health = server_->GetHealthCheckService();
+  grpc::HealthCheckServiceInterface* const health = serving_.server->GetHealthCheckService();
   if (services_.admin != nullptr) health->SetServingStatus(admin_v1::Admin::service_full_name(), true);
   if (services_.snapshots == nullptr) return;
   services_.snapshots->SetAdmissionListener([health, has_diff = services_.diff != nullptr](bool admitted) {
@@ -79,15 +102,18 @@ void Server::FollowAdmission() {
 Server::~Server() { Stop(absl::ZeroDuration()); }
 
 void Server::Stop(absl::Duration limit) {
-  if (server_ == nullptr) return;
-  server_->GetHealthCheckService()->Shutdown();
+  if (serving_.server == nullptr) return;
+  serving_.server->GetHealthCheckService()->Shutdown();
   if (services_.snapshots != nullptr) {
     services_.snapshots->SetAdmissionListener(nullptr);
     services_.snapshots->Drain();
   }
   if (services_.diff != nullptr) services_.diff->Drain();
-  server_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(limit));
-  server_.reset();
+  gate_.reset();
+  refusing_.server->Shutdown(std::chrono::system_clock::now());
+  serving_.server->Shutdown(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(limit));
+  refusing_ = {};
+  serving_ = {};
   claim_.reset();
 }
 

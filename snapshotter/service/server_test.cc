@@ -143,6 +143,42 @@ class ServerTest : public ::testing::Test {
   snapshots_v1::PrepareSnapshotResponse prepared_;
 };
 
+TEST(ServerPolicyTest, WhoIsNotServedHearsWhyInAnswerToEachCall) {
+  const testing::TempDir dir;
+  const std::string path = dir.At("s.sock");
+  SnapshotterFixture snapshotter;
+  WorkerPool pool(1);
+  SnapshotsService service({&*snapshotter, &pool, &pool, &pool});
+  ASSERT_OK_AND_ASSIGN(const auto server,
+                       Server::Start(SocketClaim::Take(path).value(), {.snapshots = &service},
+                                     {[](pid_t) { return Peer::kOtherContainerd; }, "not for you: the mend"}));
+  const auto channel = grpc::CreateChannel("unix:" + path, grpc::InsecureChannelCredentials());
+  const auto expect_refused = [](const grpc::Status& status) {
+    EXPECT_EQ(status.error_code(), StatusCode::FAILED_PRECONDITION);
+    EXPECT_EQ(status.error_message(), "not for you: the mend");
+  };
+  const auto snapshots = snapshots_v1::Snapshots::NewStub(channel);
+  {
+    grpc::ClientContext context;
+    snapshots_v1::RemoveSnapshotRequest request;
+    google::protobuf::Empty empty;
+    expect_refused(snapshots->Remove(&context, request, &empty));
+  }
+  {
+    grpc::ClientContext context;
+    snapshots_v1::ListSnapshotsResponse response;
+    const auto list = snapshots->List(&context, snapshots_v1::ListSnapshotsRequest());
+    EXPECT_FALSE(list->Read(&response));
+    expect_refused(list->Finish());
+  }
+  {
+    grpc::ClientContext context;
+    health_v1::HealthCheckResponse response;
+    expect_refused(health_v1::Health::NewStub(channel)->Check(&context, health_v1::HealthCheckRequest(), &response));
+  }
+  server->Stop(absl::Seconds(1));
+}
+
 TEST_F(ServerTest, PreparesOfLayersAreTold) {
   ASSERT_TRUE(Prepare("plain").ok());
   grpc::ClientContext context;

@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/errno_status.h"
 #include "base/status_macros.h"
+#include "base/unix_socket.h"
 #include "glog/logging.h"
 
 namespace sluice {
@@ -32,14 +33,11 @@ absl::Status MakeDirectoryOf(const std::string& path) {
   return absl::OkStatus();
 }
 
-// Whether a server accepts connections there.
-bool Answers(const std::string& path) {
-  const UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+sockaddr_un AddressOf(const std::string& path) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   path.copy(address.sun_path, kMaxSocketPath);
-  // A full backlog (EAGAIN) is a server too.
-  return connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0 || errno == EAGAIN;
+  return address;
 }
 
 }  // namespace
@@ -79,13 +77,31 @@ absl::Status SocketClaim::RefuseIfServed() const {
   struct stat info;
   if (lstat(path_.c_str(), &info) != 0) return errno == ENOENT ? absl::OkStatus() : ErrnoStatus(errno, "lstat", path_);
   if (!S_ISSOCK(info.st_mode)) return absl::FailedPreconditionError("exists and is not a socket");
-  if (Answers(path_)) return absl::FailedPreconditionError("is served by another program");
-  return absl::OkStatus();  // left by a process that was killed; Publish() replaces it
+  if (ProbeSocket(path_).state == SocketState::kServed)
+    return absl::FailedPreconditionError("is served by another program");
+  return absl::OkStatus();  // left by a process that was killed; Listen() replaces it
 }
 
-absl::Status SocketClaim::Publish() {
+absl::StatusOr<UniqueFd> SocketClaim::Listen() {
+  UniqueFd listening(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!listening.valid()) return ErrnoStatus(errno, "socket", path_);
+  if (unlink(temporary_path_.c_str()) != 0 && errno != ENOENT) return ErrnoStatus(errno, "unlink", temporary_path_);
+  const sockaddr_un address = AddressOf(temporary_path_);
+  if (bind(listening.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    return ErrnoStatus(errno, "bind", temporary_path_);
+  }
+  if (const absl::Status status = Publish(listening.get()); !status.ok()) {
+    unlink(temporary_path_.c_str());
+    return status;
+  }
+  return listening;
+}
+
+// Nobody can connect before it listens, and then only root may.
+absl::Status SocketClaim::Publish(int socket) {
   struct stat info;
   if (chmod(temporary_path_.c_str(), 0600) != 0) return ErrnoStatus(errno, "chmod", temporary_path_);
+  if (listen(socket, SOMAXCONN) != 0) return ErrnoStatus(errno, "listen", temporary_path_);
   if (lstat(temporary_path_.c_str(), &info) != 0) return ErrnoStatus(errno, "lstat", temporary_path_);
   if (rename(temporary_path_.c_str(), path_.c_str()) != 0) return ErrnoStatus(errno, "rename", path_);
   device_ = info.st_dev;

@@ -1,7 +1,7 @@
 // The right to serve a Unix socket path: one process at a time, and nobody's live socket is ever taken away.
 //
-// gRPC unlinks whatever is at the path it binds to, and again what is there when it ends, be it another's. So it is
-// given a name of its own (<path>.<pid>), which is renamed to the path once it listens.
+// gRPC, told to listen at a path, unlinks whatever is there, and again what is there when it ends, be it another's. So
+// it never learns the path: the socket is made here.
 #pragma once
 
 #include <sys/types.h>
@@ -30,17 +30,17 @@ class SocketClaim {
   SocketClaim& operator=(const SocketClaim&) = delete;
 
   const std::string& path() const { return path_; }
-  // Where the server is to listen first.
-  const std::string& temporary_path() const { return temporary_path_; }
 
-  // The socket that listens at temporary_path() takes its place, mode 0600.
-  absl::Status Publish();
+  // The socket, mode 0600, which listens and is at the path when this returns. Who connects before waits for nobody: at
+  // first it has a name of its own, <path>.<pid>. Once.
+  absl::StatusOr<UniqueFd> Listen();
 
  private:
   explicit SocketClaim(std::string path);
 
   absl::Status TakeLock();
   absl::Status RefuseIfServed() const;
+  absl::Status Publish(int socket);
 
   const std::string path_;
   const std::string temporary_path_;

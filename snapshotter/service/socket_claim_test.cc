@@ -4,9 +4,14 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <string>
+#include <vector>
 
+#include "base/unix_socket.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
@@ -14,6 +19,7 @@
 namespace sluice {
 namespace {
 
+using ::testing::ElementsAre;
 using testing::StatusIs;
 
 class SocketClaimTest : public ::testing::Test {
@@ -28,6 +34,14 @@ class SocketClaimTest : public ::testing::Test {
     EXPECT_EQ(listen(fd.get(), 1), 0);
     return fd;
   }
+  // What is in the socket's directory.
+  std::vector<std::string> Names() const {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(dir_.At("run")))
+      names.push_back(entry.path().filename());
+    std::sort(names.begin(), names.end());
+    return names;
+  }
   bool Exists(const std::string& path) { return std::filesystem::exists(std::filesystem::symlink_status(path)); }
 
   testing::TempDir dir_;
@@ -37,10 +51,10 @@ class SocketClaimTest : public ::testing::Test {
 TEST_F(SocketClaimTest, PublishesAPrivateSocketAndTakesItAway) {
   {
     ASSERT_OK_AND_ASSIGN(const auto claim, SocketClaim::Take(path_));
-    const UniqueFd listening = Listen(claim->temporary_path());
     EXPECT_FALSE(Exists(path_));
-    ASSERT_OK(claim->Publish());
-    EXPECT_FALSE(Exists(claim->temporary_path()));
+    ASSERT_OK_AND_ASSIGN(const UniqueFd listening, claim->Listen());
+    EXPECT_THAT(Names(), ElementsAre("s.sock", "s.sock.lock"));
+    EXPECT_EQ(ProbeSocket(path_).state, SocketState::kServed);
     struct stat info;
     ASSERT_EQ(stat(path_.c_str(), &info), 0);
     EXPECT_EQ(info.st_mode, static_cast<mode_t>(S_IFSOCK | 0600));
@@ -67,8 +81,8 @@ TEST_F(SocketClaimTest, AStaleSocketIsReplaced) {
   Listen(path_).Reset();
   ASSERT_TRUE(Exists(path_));
   ASSERT_OK_AND_ASSIGN(const auto claim, SocketClaim::Take(path_));
-  const UniqueFd listening = Listen(claim->temporary_path());
-  EXPECT_OK(claim->Publish());
+  EXPECT_OK(claim->Listen());
+  EXPECT_THAT(Names(), ElementsAre("s.sock", "s.sock.lock"));
 }
 
 TEST_F(SocketClaimTest, SomethingElseAtThePathIsRefusedAndStays) {
@@ -81,8 +95,7 @@ TEST_F(SocketClaimTest, SomethingElseAtThePathIsRefusedAndStays) {
 TEST_F(SocketClaimTest, ASocketThatIsNoLongerOursStays) {
   {
     ASSERT_OK_AND_ASSIGN(const auto claim, SocketClaim::Take(path_));
-    const UniqueFd listening = Listen(claim->temporary_path());
-    ASSERT_OK(claim->Publish());
+    ASSERT_OK(claim->Listen());
     std::filesystem::rename(path_, path_ + ".ours");  // keeps the inode number from being used again
     std::ofstream(path_) << "another's";
   }

@@ -1,4 +1,4 @@
-#include "cmd/unix_socket.h"
+#include "base/unix_socket.h"
 
 #include <sys/socket.h>
 #include <sys/stat.h>
