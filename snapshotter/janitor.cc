@@ -32,6 +32,7 @@ Janitor::~Janitor() { tree_.SetDiscardListener(nullptr); }
 
 void Janitor::Clean(const Cancellation& stopping) {
   LogFailure(layers_.ReapUnclaimed());
+  LogFailure(tree_.DeleteStranded(&stopping));
   const absl::StatusOr<std::vector<std::string>> names = tree_.TrashNames();
   LogFailure(names.status());
   if (!names.ok()) return;

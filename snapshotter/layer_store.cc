@@ -11,7 +11,6 @@
 #include "absl/strings/str_cat.h"
 #include "base/errno_status.h"
 #include "base/status_macros.h"
-#include "glog/logging.h"
 
 namespace sluice {
 namespace {
@@ -100,7 +99,7 @@ absl::StatusOr<LayerRecord> LayerStore::Publish(std::unique_ptr<StagedLayer> sta
   });
   if (inserted.ok()) return layer;
 
-  if (const absl::Status status = tree_.Discard(layer.id); !status.ok()) LOG(ERROR) << status.message();
+  tree_.DiscardUnowned(layer.id);
   if (!absl::IsAlreadyExists(inserted)) return inserted;
   ASSIGN_OR_RETURN(const std::optional<LayerRecord> winner, FindEqual(facts));
   if (!winner.has_value()) return absl::UnavailableError("publish: the equal layer has just been removed");
@@ -149,7 +148,7 @@ absl::StatusOr<std::optional<LayerRecord>> LayerStore::DiscardIfUnclaimed(int64_
     ASSIGN_OR_RETURN(dropped, writer.Layer(directory_id));
     return writer.DeleteLayer(directory_id);
   }));
-  if (dropped.has_value()) RETURN_IF_ERROR(tree_.Discard(directory_id));
+  if (dropped.has_value()) tree_.DiscardUnowned(directory_id);
   return dropped;
 }
 

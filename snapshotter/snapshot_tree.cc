@@ -112,7 +112,7 @@ StagedDirectory::StagedDirectory(StagedDirectory&& other) noexcept
 StagedDirectory::~StagedDirectory() {
   if (name_.empty()) return;
   const absl::Status status = tree_->MoveToTrash(tree_->root_.get(), name_);
-  if (!status.ok()) LOG(ERROR) << "discard: " << name_ << ": " << status.message();
+  if (!status.ok()) tree_->Strand(tree_->root_.get(), name_, status);
   if (tree_->discard_listener_ != nullptr) tree_->discard_listener_();
 }
 
@@ -168,7 +168,7 @@ absl::Status SnapshotTree::Publish(StagedDirectory staged, int64_t directory_id)
   staged.name_.clear();
   if (fsync(snapshots_.get()) != 0) {
     const absl::Status status = ErrnoStatus(errno, "fsync", kSnapshotsName);
-    if (const absl::Status undo = Discard(directory_id); !undo.ok()) LOG(ERROR) << undo.message();
+    DiscardUnowned(directory_id);
     return status;
   }
   return absl::OkStatus();
@@ -232,6 +232,35 @@ absl::Status SnapshotTree::MoveToTrash(int parent_fd, const std::string& name) {
 absl::Status SnapshotTree::Discard(int64_t directory_id) {
   return Annotate(MoveToTrash(snapshots_.get(), SnapshotDirectoryName(directory_id)),
                   absl::StrCat("discard: ", layout_.SnapshotPath(directory_id)));
+}
+
+void SnapshotTree::DiscardUnowned(int64_t directory_id) {
+  const std::string name = SnapshotDirectoryName(directory_id);
+  const absl::Status status = MoveToTrash(snapshots_.get(), name);
+  if (!status.ok()) Strand(snapshots_.get(), name, status);
+}
+
+void SnapshotTree::Strand(int parent_fd, const std::string& name, const absl::Status& why) {
+  LOG(ERROR) << "discard: " << name << ": " << why.message();
+  const MutexLock lock(stranded_mutex_);
+  stranded_.emplace_back(parent_fd, name);
+}
+
+absl::Status SnapshotTree::DeleteStranded(const Cancellation* cancellation) {
+  std::vector<std::pair<int, std::string>> stranded;
+  {
+    const MutexLock lock(stranded_mutex_);
+    stranded.swap(stranded_);
+  }
+  absl::Status first;
+  for (auto& [parent_fd, name] : stranded) {
+    const absl::Status status = RemoveTreeAt(parent_fd, name, cancellation);
+    if (status.ok()) continue;
+    first.Update(Annotate(status, absl::StrCat(layout_.root(), ": ", name)));
+    const MutexLock lock(stranded_mutex_);
+    stranded_.emplace_back(parent_fd, std::move(name));
+  }
+  return first;
 }
 
 absl::Status SnapshotTree::DiscardStaged() {

@@ -7,11 +7,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/cancellation.h"
+#include "base/mutex.h"
 #include "base/unique_fd.h"
 #include "snapshotter/path_layout.h"
 
@@ -78,6 +80,9 @@ class SnapshotTree {
 
   // Renames snapshots/<id> into the trash. A missing directory is success.
   absl::Status Discard(int64_t directory_id);
+  // The same for one that no row names and none will. What can't be moved now, as on a full disk, is logged and waits
+  // for DeleteStranded(), or for the next start.
+  void DiscardUnowned(int64_t directory_id);
   // The same for every new-*; only at start, when nobody is making one.
   absl::Status DiscardStaged();
 
@@ -89,6 +94,9 @@ class SnapshotTree {
   absl::StatusOr<std::vector<std::string>> TrashNames() const;
   // Deletes one of TrashNames(); what is gone already is success.
   absl::Status DeleteTrash(const std::string& name, const Cancellation* cancellation);
+  // Deletes, where they are, the staged and the unowned directories that could not be moved to the trash. What can't be
+  // deleted either waits for the next call.
+  absl::Status DeleteStranded(const Cancellation* cancellation);
 
  private:
   friend class StagedDirectory;
@@ -97,6 +105,8 @@ class SnapshotTree {
   absl::Status MakeDirectories();
   absl::Status TakeLock();
   absl::Status MoveToTrash(int parent_fd, const std::string& name);
+  // Of `parent_fd`, which is the root's or snapshots/'s.
+  void Strand(int parent_fd, const std::string& name, const absl::Status& why);
 
   const PathLayout layout_;
   UniqueFd root_;
@@ -104,6 +114,9 @@ class SnapshotTree {
   UniqueFd snapshots_;
   UniqueFd trash_;
   std::function<void()> discard_listener_;
+
+  Mutex stranded_mutex_;
+  std::vector<std::pair<int, std::string>> stranded_ SLUICE_GUARDED_BY(stranded_mutex_);  // parent, name
 };
 
 }  // namespace sluice

@@ -1,9 +1,14 @@
 #include "snapshotter/snapshot_tree.h"
 
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <optional>
+#include <string>
+#include <utility>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -89,6 +94,49 @@ TEST_F(SnapshotTreeTest, DiscardTwiceIsSuccess) {
   ASSERT_THAT(names, SizeIs(1));
   EXPECT_OK(tree_->DeleteTrash(names[0], nullptr));
   EXPECT_THAT(tree_->TrashNames().value(), IsEmpty());
+}
+
+// A directory that the kernel moves nowhere: a mount point.
+class Unmovable {
+ public:
+  explicit Unmovable(std::string path) : path_(std::move(path)) {
+    EXPECT_EQ(unshare(CLONE_NEWNS), 0);
+    EXPECT_EQ(mount("", "/", "", MS_REC | MS_PRIVATE, nullptr), 0);
+    EXPECT_EQ(mount(path_.c_str(), path_.c_str(), "", MS_BIND, nullptr), 0);
+  }
+  ~Unmovable() { EXPECT_EQ(umount2(path_.c_str(), MNT_DETACH), 0); }
+
+ private:
+  const std::string path_;
+};
+
+TEST_F(SnapshotTreeTest, WhatCanNotBeMovedToTheTrashIsDeletedLater) {
+  ASSERT_OK(tree_->Publish(tree_->Stage(true).value(), 5));
+  ASSERT_OK(tree_->Publish(tree_->Stage(true).value(), 6));
+  {
+    const Unmovable snapshot(layout_.SnapshotPath(5));
+    tree_->DiscardUnowned(5);
+    EXPECT_FALSE(tree_->DeleteStranded(nullptr).ok());
+  }
+  EXPECT_TRUE(std::filesystem::exists(layout_.SnapshotPath(5)));
+  EXPECT_OK(tree_->DeleteStranded(nullptr));
+  EXPECT_FALSE(std::filesystem::exists(layout_.SnapshotPath(5)));
+  EXPECT_TRUE(tree_->Exists(6));
+}
+
+TEST_F(SnapshotTreeTest, WhatWasStagedAndCanNotBeMovedIsDeletedLater) {
+  std::string path;
+  {
+    std::optional<StagedDirectory> staged = tree_->Stage(true).value();
+    for (const auto& entry : std::filesystem::directory_iterator(layout_.root())) {
+      if (IsStagingName(entry.path().filename().string())) path = entry.path();
+    }
+    const Unmovable held(path);
+    staged.reset();
+  }
+  EXPECT_TRUE(std::filesystem::exists(path));
+  EXPECT_OK(tree_->DeleteStranded(nullptr));
+  EXPECT_FALSE(std::filesystem::exists(path));
 }
 
 TEST_F(SnapshotTreeTest, FsIsNotFollowedWhenItIsALink) {

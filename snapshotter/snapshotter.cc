@@ -114,9 +114,7 @@ absl::StatusOr<std::vector<Mount>> Snapshotter::Create(SnapshotKind kind, const 
     return writer.InsertSnapshot(row, request.labels).status();
   });
   if (!written.ok() && row.directory_id.has_value()) {
-    if (const absl::Status status = parts_.tree->Discard(*row.directory_id); !status.ok()) {
-      LOG(ERROR) << status.message();
-    }
+    parts_.tree->DiscardUnowned(*row.directory_id);
   }
   RETURN_IF_ERROR(written);
   return MountsOf(parts_.tree->layout(), plan, index_off_);
@@ -207,11 +205,9 @@ absl::Status Snapshotter::SettleAdopted(MetadataWriter& writer, SnapshotRow& row
   return writer.SetContent(row);
 }
 
-// Their rows are gone, so the answer is OK; what can't be moved now has no row at the next start.
+// Their rows are gone, so the answer is OK.
 void Snapshotter::DiscardUnused(const std::vector<int64_t>& directories) {
-  for (const int64_t directory : directories) {
-    if (const absl::Status status = parts_.tree->Discard(directory); !status.ok()) LOG(ERROR) << status.message();
-  }
+  for (const int64_t directory : directories) parts_.tree->DiscardUnowned(directory);
 }
 
 absl::Status Snapshotter::Remove(const std::string& snapshotter, const std::string& key) {
