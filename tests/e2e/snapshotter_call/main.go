@@ -3,18 +3,23 @@
 //
 //	snapshotter_call [-namespace NS] SOCKET SNAPSHOTTER prepare KEY PARENT [LABEL=VALUE...]
 //	snapshotter_call [-namespace NS] SOCKET SNAPSHOTTER commit KEY NAME [LABEL=VALUE...]
-//	snapshotter_call [-namespace NS] SOCKET SNAPSHOTTER stat|remove KEY
+//	snapshotter_call [-namespace NS] SOCKET SNAPSHOTTER stat|mounts|remove KEY
+//	snapshotter_call [-namespace NS] SOCKET SNAPSHOTTER update KEY LABEL[=VALUE]...
+//	snapshotter_call [-namespace NS] SOCKET SNAPSHOTTER list
+//	snapshotter_call [-namespace NS] SOCKET SNAPSHOTTER cleanup
 //	snapshotter_call [-namespace NS] SOCKET SNAPSHOTTER apply MEDIA_TYPE DIGEST SIZE <MOUNTS
 //
-// Prints the mounts, one a line, the snapshot's name and parent, or digest and size of what was applied. An error is one
-// line, its gRPC code first.
+// Prints the mounts, one a line, the snapshot's name and parent, or digest and size of what was applied; list prints a
+// line of JSON for each snapshot, with its usage. An error is one line, its gRPC code first.
 package main
 
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -23,6 +28,7 @@ import (
 	diff "github.com/containerd/containerd/api/services/diff/v1"
 	snapshots "github.com/containerd/containerd/api/services/snapshots/v1"
 	"github.com/containerd/containerd/api/types"
+	ptypes "github.com/gogo/protobuf/types"
 	"github.com/opencontainers/go-digest"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -67,6 +73,59 @@ func apply(ctx context.Context, connection *grpc.ClientConn, a []string) error {
 	return err
 }
 
+func printMounts(mounts []*types.Mount) {
+	for _, mount := range mounts {
+		fmt.Println(mount.Type, mount.Source, strings.Join(mount.Options, ","))
+	}
+}
+
+// listed is what list prints of a snapshot.
+type listed struct {
+	Name   string            `json:"name"`
+	Parent string            `json:"parent"`
+	Kind   string            `json:"kind"`
+	Labels map[string]string `json:"labels"`
+	Bytes  int64             `json:"bytes"`
+	Inodes int64             `json:"inodes"`
+}
+
+func list(ctx context.Context, client snapshots.SnapshotsClient, snapshotter string) error {
+	stream, err := client.List(ctx, &snapshots.ListSnapshotsRequest{Snapshotter: snapshotter})
+	if err != nil {
+		return err
+	}
+	out := json.NewEncoder(os.Stdout)
+	for {
+		answer, err := stream.Recv()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, info := range answer.Info {
+			usage, err := client.Usage(ctx, &snapshots.UsageRequest{Snapshotter: snapshotter, Key: info.Name})
+			if err != nil {
+				return err
+			}
+			if err := out.Encode(listed{info.Name, info.Parent, info.Kind.String(), info.Labels, usage.Size_,
+				usage.Inodes}); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func update(ctx context.Context, client snapshots.SnapshotsClient, snapshotter string, a []string) error {
+	mask := &ptypes.FieldMask{}
+	for _, argument := range a[1:] {
+		mask.Paths = append(mask.Paths, "labels."+strings.SplitN(argument, "=", 2)[0])
+	}
+	_, err := client.Update(ctx, &snapshots.UpdateSnapshotRequest{
+		Snapshotter: snapshotter, Info: snapshots.Info{Name: a[0], Labels: labelsOf(a[1:])}, UpdateMask: mask})
+	return err
+}
+
 func call(ctx context.Context, client snapshots.SnapshotsClient, snapshotter, verb string, a []string) error {
 	switch {
 	case verb == "prepare" && len(a) >= 2:
@@ -75,9 +134,7 @@ func call(ctx context.Context, client snapshots.SnapshotsClient, snapshotter, ve
 		if err != nil {
 			return err
 		}
-		for _, mount := range answer.Mounts {
-			fmt.Println(mount.Type, mount.Source, strings.Join(mount.Options, ","))
-		}
+		printMounts(answer.Mounts)
 		return nil
 	case verb == "commit" && len(a) >= 2:
 		_, err := client.Commit(ctx, &snapshots.CommitSnapshotRequest{
@@ -89,6 +146,19 @@ func call(ctx context.Context, client snapshots.SnapshotsClient, snapshotter, ve
 			fmt.Println(answer.Info.Name, answer.Info.Parent)
 		}
 		return err
+	case verb == "mounts" && len(a) == 1:
+		answer, err := client.Mounts(ctx, &snapshots.MountsRequest{Snapshotter: snapshotter, Key: a[0]})
+		if err == nil {
+			printMounts(answer.Mounts)
+		}
+		return err
+	case verb == "update" && len(a) >= 2:
+		return update(ctx, client, snapshotter, a)
+	case verb == "list" && len(a) == 0:
+		return list(ctx, client, snapshotter)
+	case verb == "cleanup" && len(a) == 0:
+		_, err := client.Cleanup(ctx, &snapshots.CleanupRequest{Snapshotter: snapshotter})
+		return err
 	case verb == "remove" && len(a) == 1:
 		_, err := client.Remove(ctx, &snapshots.RemoveSnapshotRequest{Snapshotter: snapshotter, Key: a[0]})
 		return err
@@ -99,8 +169,8 @@ func call(ctx context.Context, client snapshots.SnapshotsClient, snapshotter, ve
 func main() {
 	namespace := flag.String("namespace", "", "containerd's namespace")
 	flag.Parse()
-	if flag.NArg() < 4 {
-		fmt.Fprintln(os.Stderr, "usage: snapshotter_call [-namespace NS] SOCKET SNAPSHOTTER VERB KEY ...")
+	if flag.NArg() < 3 {
+		fmt.Fprintln(os.Stderr, "usage: snapshotter_call [-namespace NS] SOCKET SNAPSHOTTER VERB [KEY ...]")
 		os.Exit(2)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
