@@ -8,6 +8,7 @@
 #include "base/version.h"
 #include "cmd/config.h"
 #include "cmd/daemon.h"
+#include "cmd/exit_code.h"
 #include "cmd/service_manager.h"
 #include "cmd/watchdog.h"
 #include "glog/logging.h"
@@ -38,7 +39,14 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
       ->capture_default_str();
   app.set_version_flag("--version", sluice::kVersion);
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& asked) {
+    return app.exit(asked);
+  } catch (const CLI::ParseError& error) {
+    std::cerr << "containerd-sluice-grpc: " << error.what() << "\ntry 'containerd-sluice-grpc --help'" << std::endl;
+    return static_cast<int>(sluice::ExitCode::kUsage);
+  }
 
   FLAGS_logtostderr = true;
   FLAGS_v = log_level == "debug" ? 1 : 0;

@@ -39,6 +39,13 @@ stop() { # PID
 "$daemon" --version | grep -qE '^[0-9]+\.[0-9]+\.[0-9]+$' || fail "--version"
 "$daemon" --help | grep -q -- '--address' || fail "--help"
 note "version and help"
+for wrong in --no-such-flag operand --log-level=loud; do
+  status=0
+  timeout 20 "$daemon" "$wrong" 2>"$work/usage" || status=$?
+  [ "$status" = 2 ] || fail "$wrong: exit code $status"
+  [ "$(tail -n 1 "$work/usage")" = "try 'containerd-sluice-grpc --help'" ] || fail "$wrong: $(cat "$work/usage")"
+done
+note "wrong command lines"
 
 address=$work/run/s.sock
 start first "$work/root" "$address"

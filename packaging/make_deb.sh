@@ -5,12 +5,13 @@
 set -euo pipefail
 
 die() { echo "make_deb.sh: $*" >&2; exit 1; }
-[ $# = 4 ] || die "usage: make_deb.sh DAEMON SLUICECTL VERSION OUT.deb"
+[ $# = 4 ] || { echo "make_deb.sh: four arguments (usage: make_deb.sh DAEMON SLUICECTL VERSION OUT.deb)" >&2; exit 2; }
+for program in "$1" "$2"; do [ -x "$program" ] || die "'$program' is no program"; done
 daemon=$(readlink -f "$1") sluicectl=$(readlink -f "$2") version=$3 out=$4
 here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-0} LC_ALL=C
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+trap 'rm -rf "$work" "$out.part"' EXIT
 umask 022
 
 tree=$work/tree
@@ -41,4 +42,7 @@ sed -e "s/@VERSION@/$version/" -e "s/@ARCHITECTURE@/$(dpkg --print-architecture)
 echo /etc/containerd-sluice-grpc/config.toml >"$tree/DEBIAN/conffiles"
 (cd "$tree" && find . -type f -not -path './DEBIAN/*' -not -path './etc/*' -printf '%P\n' | sort | xargs md5sum) >"$tree/DEBIAN/md5sums"
 install -m 755 -t "$tree/DEBIAN" "$here/postinst" "$here/prerm" "$here/postrm"
-dpkg-deb --root-owner-group -Zxz --build "$tree" "$out" >/dev/null
+dpkg-deb --root-owner-group -Zxz --build "$tree" "$out.part" >"$work/log" 2>&1 ||
+  die "dpkg-deb: $(tail -n 1 "$work/log")"
+# Whole or not at all.
+mv "$out.part" "$out"

@@ -3,13 +3,16 @@
 # only checks. This list is the only place where a package of ours is named with its version.
 #
 #   scripts/install-deps.sh            build + tests + quickstart
-#   scripts/install-deps.sh --build    only what `bazel build //cmd/...` needs
+#   scripts/install-deps.sh --build    only what `bazel build //cmd/...` and scripts/build-deb.sh need
 #
 # Versions are pinned by series ("1.51.*"): Debian replaces a package by its security update and takes the old file
 # away, so an exact revision would stop working on the day of the update.
 set -euo pipefail
 
 die() { echo "install-deps: $*" >&2; exit 1; }
+usage() { echo "install-deps.sh: $* (usage: install-deps.sh [--build])" >&2; exit 2; }
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$(readlink -f "$0")")/lib.sh"
 
 build_packages=(
   bazel-bootstrap=4.2.*
@@ -33,6 +36,7 @@ build_packages=(
   libtomlplusplus-dev=3.3.*
   libcli11-dev=2.1.*
   prometheus-cpp-dev=1.0.*
+  dpkg-dev=1.21.*
 )
 
 test_packages=(
@@ -51,7 +55,6 @@ test_packages=(
   skopeo=1.9.*
   buildah=1.28.*
   debootstrap=1.0.*
-  dpkg-dev=1.21.*
   systemd=252.*
   isal=2.30.*
   pigz=2.6*
@@ -72,10 +75,12 @@ test_packages=(
 )
 
 packages=("${build_packages[@]}")
+[ $# -le 1 ] || usage "too many arguments"
 case "${1-}" in
   '') packages+=("${test_packages[@]}") ;;
   --build) ;;
-  *) die "unknown argument '$1' (usage: install-deps.sh [--build])" ;;
+  -h | --help) print_help; exit 0 ;;
+  *) usage "unknown argument '$1'" ;;
 esac
 
 # shellcheck disable=SC1091

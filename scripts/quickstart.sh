@@ -21,13 +21,15 @@ die() {
   stop_bazel
   exit 1
 }
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$(readlink -f "$0")")/lib.sh"
 
 clean=''
 operands=()
 for argument; do
   case $argument in
     --clean) clean=1 ;;
-    -h | --help) sed -n '2,/^set /{/^set /d; s/^# \{0,1\}//; p}' "$0"; exit 0 ;;
+    -h | --help) print_help; exit 0 ;;
     -*) usage "unknown flag '$argument'" ;;
     *) operands+=("$argument") ;;
   esac

@@ -11,9 +11,12 @@
 # server that was there before stays.
 set -euo pipefail
 
+# shellcheck source=scripts/lib.sh
+. "$(dirname "$(readlink -f "$0")")/lib.sh"
 full=''
 case "${1-}" in
   '') ;;
+  -h | --help) print_help; exit 0 ;;
   --full) full=1 ;;
   *) echo "test.sh: unknown argument '$1' (usage: test.sh [--full])" >&2; exit 2 ;;
 esac
@@ -22,10 +25,8 @@ esac
 cd "$(dirname "$(readlink -f "$0")")/.."
 read -ra bazel <<<"${BAZEL:-bazel}"
 work=$(mktemp -d)
-own_bazel=''
 clean_up() {
-  trap '' INT TERM
-  [ -z "$own_bazel" ] || "${bazel[@]}" shutdown >/dev/null 2>&1 || true
+  release_bazel
   rm -rf "$work"
 }
 trap clean_up EXIT
@@ -49,15 +50,6 @@ step() { # NAME COMMAND...: one case
     tail -n 30 "$work/step.log"
     echo "| $name | 0 | 1 |" >>"$work/report"
   fi
-}
-
-started_at() { sed 's/.*) //' "/proc/$1/stat" | cut -d' ' -f20; } # PID
-
-# Bazel's server outlives its commands; one that is younger than this script ends with it.
-claim_bazel() {
-  local server
-  server=$("${bazel[@]}" info server_pid 2>/dev/null) || return 0
-  [ "$(started_at "$server")" -lt "$(started_at $$)" ] || own_bazel=1
 }
 
 check_clang_format() {

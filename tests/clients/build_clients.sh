@@ -30,7 +30,10 @@ version_of() { # NAME
     containerd-2.4) echo "$CONTAINERD_2_4" ;;
     nerdctl) echo "$NERDCTL" ;;
     cri_client) cat "$here"/cri_client/* | sha256sum | cut -c1-12 ;;
-    *) die "no client '$1'" ;;
+    *)
+      echo "build_clients.sh: no client '$1' (usage: build_clients.sh [--print] [NAME...])" >&2
+      exit 2
+      ;;
   esac
 }
 directory_of() { echo "$clients/$1-$(version_of "$1")"; } # NAME

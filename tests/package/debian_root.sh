@@ -17,7 +17,7 @@ case ${1-} in
       libabsl20220623 libarchive13 libcurl4 libsqlite3-0 libgoogle-glog0v6 libgrpc++1.51 libisal2 libre2-9 libtomlplusplus3
       libprometheus-cpp-core1.0 libprometheus-cpp-pull1.0)
     ;;
-  *) die "usage: debian_root.sh plain|node" ;;
+  *) echo "debian_root.sh: no Debian '${1-}' (usage: debian_root.sh plain|node)" >&2; exit 2 ;;
 esac
 archive=$roots/$1-$(sha256sum "$here/debian_root.sh" | cut -c1-12).tar
 if [ -e "$archive" ]; then
