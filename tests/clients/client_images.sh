@@ -1,31 +1,37 @@
 # shellcheck shell=bash
 # Images of odd shapes; sourced after clients_lib.sh.
 
-# hello_program FILE: says "hello from ...", needs nothing beside itself; told to sleep it does.
+# hello_program FILE: says "hello from ...", needs nothing beside itself. By the names of sleep, touch and ls it does what
+# tests want of these.
 hello_program() {
   gcc -static -Os -x c - -o "$1" <<'END' || fail "no static program can be compiled"
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 int main(int count, char** words) {
-  if (count > 1 && strstr(words[0], "sleep") != NULL) for (;;) pause();
+  if (count > 1 && strcmp(words[0], "sleep") == 0) for (;;) pause();
+  if (count > 1 && strcmp(words[0], "touch") == 0) return open(words[1], O_CREAT | O_WRONLY, 0644) < 0;
+  if (count > 1 && strcmp(words[0], "ls") == 0) return access(words[1], F_OK) != 0;
   puts("hello from a small image");
 }
 END
 }
 
-# tiny_layout DIR LAYERS: the program and, one a layer, small files. DIR ends in -gzip.
+# tiny_layout DIR LAYERS: the program and, one a layer, small files; no layer is another DIR's. DIR ends in -gzip.
 tiny_layout() {
-  local tree=$storage/tiny k
+  local tree=$storage/tiny k name
   rm -rf "$tree"
   mkdir -p "$tree/srv/app" "$tree/bin"
   hello_program "$tree/srv/app/hello"
-  ln "$tree/srv/app/hello" "$tree/bin/sleep"
-  tar -C "$tree" --owner=0 --group=0 --mtime=@0 --sort=name -cf "$tree.tar" srv bin
+  for name in sleep touch ls; do ln "$tree/srv/app/hello" "$tree/bin/$name"; done
+  mkdir "$tree/tmp"
+  basename "$1" >"$tree/srv/app/name"
+  tar -C "$tree" --owner=0 --group=0 --mtime=@0 --sort=name -cf "$tree.tar" srv bin tmp
   layout_begin "$1"
   layout_add_layer "$tree.tar" base "$1"
   for ((k = 1; k < $2; k++)); do
-    echo "$k" >"$tree/layer-$k"
+    echo "$(basename "$1") $k" >"$tree/layer-$k"
     tar -C "$tree" --owner=0 --group=0 --mtime=@0 -cf "$tree.tar" "layer-$k"
     layout_add_layer "$tree.tar" "$k" "$1"
   done

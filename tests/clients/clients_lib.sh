@@ -38,9 +38,9 @@ private_directory() {
   mount -t overlay -o "lowerdir=$1,upperdir=$own/upper,workdir=$own/work" sluice-private "$1"
 }
 
-# bound_directory DIR SOURCE: for those that can't lie on an overlay.
+# bound_directory DIR SOURCE: DIR is SOURCE, which begins empty.
 bound_directory() {
-  mkdir -p "$1" "$2"
+  mkdir "$2"
   mount --bind "$2" "$1"
 }
 
@@ -149,10 +149,10 @@ client_node() { # VERSION [CODEC]
   version=$1
   case $version in 2.*) page=2.x ;; *) page=$version ;; esac
   local directory
-  for directory in /etc /opt /var/lib; do private_directory "$directory"; done
-  bound_directory /var/lib/containerd "$storage/containerd"
-  bound_directory "$SLUICE_ROOT" "$storage/sluice"
-  chmod 0700 "$SLUICE_ROOT"
+  for directory in /etc /opt; do private_directory "$directory"; done
+  # Snapshots can't lie on an overlay.
+  bound_directory /var/lib "$storage/var-lib"
+  mkdir -m 0700 "$SLUICE_ROOT"
   # Commands of a page name no namespace; clients take this one then.
   export CONTAINERD_NAMESPACE HOME=$storage/home XDG_CACHE_HOME=$storage/xdg
   mkdir -p "$HOME"
@@ -196,24 +196,31 @@ daemon_up() {
   [ -S "$node/sluice.sock" ] || fail "sluice ended: $(tail -n 1 "$node/sluice.log")"
 }
 
-# cri_block SETUP: the page's lines for the kubelet, and what no page can know: this node's pause image, and that a test may
-# lack the capability to protect its pods from the kernel's memory killer.
-cri_block() {
-  local block timeout='' images='"io.containerd.cri.v1.images"' pause
-  block=$(docs_block "containerd-$page" cri)
+# cri_of_this_node [LINE]: for CRI what no page can know: this node's pause image, and that a test may lack the capability to
+# protect its pods from the kernel's memory killer.
+cri_of_this_node() {
+  local pause
   pause=$(ref_of here pause:1)
+  if [ "$page" = 2.x ]; then
+    printf '[plugins."io.containerd.cri.v1.images".pinned_images]\nsandbox = "%s"\n' "$pause"
+    printf '[plugins."io.containerd.cri.v1.runtime"]\nrestrict_oom_score_adj = true\n'
+  else
+    printf '[plugins."io.containerd.grpc.v1.cri"]\nsandbox_image = "%s"\n%s\nrestrict_oom_score_adj = true\n' "$pause" "${1-}"
+  fi
+}
+
+# cri_block SETUP: the page's lines for the kubelet, and those of this node.
+cri_block() {
+  local block timeout=''
+  block=$(docs_block "containerd-$page" cri)
   [[ $1 != *timeout* ]] || timeout='image_pull_progress_timeout = "10s"'
   [[ $1 != *annotations* ]] || block=$(sed '/snapshotter = "sluice"/a disable_snapshot_annotations = false' <<<"$block")
   [[ $1 != *overlayfs* ]] || block=$(sed 's/snapshotter = "sluice"/snapshotter = "overlayfs"/' <<<"$block")
-  if [ "$page" = 2.x ]; then
-    [ -z "$timeout" ] || block=$(sed "/^\[plugins.$images\]/a $timeout" <<<"$block")
-    echo "$block"
-    printf '[plugins.%s.pinned_images]\nsandbox = "%s"\n' "$images" "$pause"
-    printf '[plugins."io.containerd.cri.v1.runtime"]\nrestrict_oom_score_adj = true\n'
-  else
-    printf '%s\n[plugins."io.containerd.grpc.v1.cri"]\nsandbox_image = "%s"\n%s\nrestrict_oom_score_adj = true\n' "$block" "$pause" \
-      "$timeout"
+  if [ "$page" = 2.x ] && [ -n "$timeout" ]; then
+    block=$(sed "/^\[plugins.\"io.containerd.cri.v1.images\"\]/a $timeout" <<<"$block")
   fi
+  echo "$block"
+  cri_of_this_node "$timeout"
 }
 
 # containerd_configuration SETUP: words joined by "+":
@@ -239,8 +246,26 @@ containerd_configuration() {
   esac
 }
 
+# drop_tables HEADER [TEXT]: out of containerd's configuration go the tables whose header begins so and that contain TEXT.
+drop_tables() {
+  local configuration=/etc/containerd/config.toml
+  awk -v header="$1" -v text="${2-}" '
+    function finish() { if (index(table, header) != 1 || index(table, text) == 0 && text != "") printf "%s", table; table = "" }
+    { sub(/^ +/, "") }
+    /^\[/ { finish() }
+    { table = table $0 "\n" }
+    END { finish() }' "$configuration" >"$node/config.toml"
+  cmp -s "$node/config.toml" "$configuration" && fail "nothing to take out: $1"
+  cp "$node/config.toml" "$configuration"
+}
+
 containerd_up() { # SETUP
   containerd_configuration "$1" >/etc/containerd/config.toml
+  containerd_run
+}
+
+# containerd_run: configured as it is.
+containerd_run() {
   containerd >>"$node/containerd.log" 2>&1 &
   containerd_pid=$!
   wait_until 20 "containerd does not serve" ctr version
@@ -326,6 +351,12 @@ applied applied digest=
 adopted adopted digest=
 END
   echo "${seen:-containerd}"
+}
+
+expect_strategy() { # STRATEGY LAYERS
+  local seen
+  seen=$(strategy_seen "$2")
+  [ "$seen" = "$1" ] || fail "'$seen' and not '$1' for $2 layers: $(sluice_log | tail -n 5)"
 }
 
 # blobs_asked CASE: how often the registries were asked for layers of the case's image.

@@ -7,6 +7,7 @@
 //	cri_client SOCKET fs-info                      prints mountpoint, bytes and inodes of each image file system
 //	cri_client SOCKET remove REF
 //	cri_client SOCKET run NAME REF CGROUP_PARENT COMMAND...   prints the ids of pod and container, which is running
+//	cri_client SOCKET start POD NAME REF COMMAND...   prints the id of a further container in the pod, which is running
 //	cri_client SOCKET exec CONTAINER COMMAND...    prints what it says
 //	cri_client SOCKET stop POD                     stops and removes it with its containers
 package main
@@ -108,8 +109,28 @@ func (c client) run(ctx context.Context, name, ref, cgroupParent string, command
 	if err != nil {
 		return err
 	}
+	container, err := c.startContainer(ctx, pod.PodSandboxId, config, name, ref, command)
+	if err != nil {
+		return err
+	}
+	fmt.Println(pod.PodSandboxId, container)
+	return nil
+}
+
+// start: the kubelet gives the pod's configuration again, of which only log directory and the like matter here.
+func (c client) start(ctx context.Context, pod, name, ref string, command []string) error {
+	container, err := c.startContainer(ctx, pod, podConfig(name, ""), name, ref, command)
+	if err != nil {
+		return err
+	}
+	fmt.Println(container)
+	return nil
+}
+
+func (c client) startContainer(ctx context.Context, pod string, config *cri.PodSandboxConfig, name, ref string,
+	command []string) (string, error) {
 	container, err := c.runtime.CreateContainer(ctx, &cri.CreateContainerRequest{
-		PodSandboxId:  pod.PodSandboxId,
+		PodSandboxId:  pod,
 		SandboxConfig: config,
 		Config: &cri.ContainerConfig{
 			Metadata: &cri.ContainerMetadata{Name: name},
@@ -119,13 +140,12 @@ func (c client) run(ctx context.Context, name, ref, cgroupParent string, command
 		},
 	})
 	if err != nil {
-		return fmt.Errorf("pod %s: %w", pod.PodSandboxId, err)
+		return "", fmt.Errorf("pod %s: %w", pod, err)
 	}
 	if _, err := c.runtime.StartContainer(ctx, &cri.StartContainerRequest{ContainerId: container.ContainerId}); err != nil {
-		return fmt.Errorf("pod %s: %w", pod.PodSandboxId, err)
+		return "", fmt.Errorf("pod %s: %w", pod, err)
 	}
-	fmt.Println(pod.PodSandboxId, container.ContainerId)
-	return nil
+	return container.ContainerId, nil
 }
 
 func (c client) exec(ctx context.Context, container string, command []string) error {
@@ -150,7 +170,7 @@ func (c client) stop(ctx context.Context, pod string) error {
 }
 
 func usage() {
-	fmt.Fprintln(os.Stderr, "usage: cri_client SOCKET pull|status|images|fs-info|remove|run|exec|stop ARG...")
+	fmt.Fprintln(os.Stderr, "usage: cri_client SOCKET pull|status|images|fs-info|remove|run|start|exec|stop ARG...")
 	os.Exit(2)
 }
 
@@ -159,7 +179,9 @@ func call(c client, args []string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
 	verb, args := args[0], args[1:]
-	least := map[string]int{"pull": 1, "status": 1, "images": 0, "fs-info": 0, "remove": 1, "run": 4, "exec": 2, "stop": 1}
+	least := map[string]int{
+		"pull": 1, "status": 1, "images": 0, "fs-info": 0, "remove": 1, "run": 4, "start": 4, "exec": 2, "stop": 1,
+	}
 	if count, known := least[verb]; !known || len(args) < count {
 		usage()
 	}
@@ -176,6 +198,8 @@ func call(c client, args []string) error {
 		return c.remove(ctx, args[0])
 	case "run":
 		return c.run(ctx, args[0], args[1], args[2], args[3:])
+	case "start":
+		return c.start(ctx, args[0], args[1], args[2], args[3:])
 	case "exec":
 		return c.exec(ctx, args[0], args[1:])
 	default:
