@@ -105,6 +105,20 @@ absl::Status CheckParent(const Plan& plan, const LayerRequest& request) {
   return absl::OkStatus();
 }
 
+// False if the label says what the plan had to guess: it comes from another client than the plan, or from one whose
+// configuration was mended meanwhile.
+bool KnowsWhatIsTold(const Plan& plan, const LayerHints& hints) {
+  if (!hints.image.has_value()) return true;
+  const std::string& told = hints.image->host;
+  bool was_guessed = false;
+  for (const Endpoint& endpoint : plan.endpoints) {
+    if (endpoint.repository != hints.image->repository) continue;
+    if (endpoint.host == told) return true;
+    was_guessed |= endpoint.port_is_guess && HostWithoutPort(endpoint.host) == HostWithoutPort(told);
+  }
+  return !was_guessed;
+}
+
 bool HasNoAnswer(const absl::Status& status) { return absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status); }
 
 }  // namespace
@@ -292,28 +306,31 @@ absl::StatusOr<Plan> Resolver::Resolve(const LayerRequest& request) {
 
 absl::StatusOr<std::shared_ptr<const Plan>> Resolver::FindPlan(const LayerRequest& request, const LayerHints& hints) {
   if (content_store_ == nullptr) return absl::NotFoundError("no address of containerd is configured");
-  if (std::shared_ptr<const Plan> plan = FindConfirmed(request)) return plan;
+  if (std::shared_ptr<const Plan> plan = FindConfirmed(request, hints)) return plan;
   const absl::Time start = absl::Now();
   const absl::StatusOr<std::vector<Digest>> answer =
       content_store_->ListLeased(request.containerd_namespace, start + kTimeout);
   const std::vector<Digest> leased = answer.value_or(std::vector<Digest>());
-  if (std::shared_ptr<const Plan> plan = Confirm(request, leased)) return plan;
+  if (std::shared_ptr<const Plan> plan = Confirm(request, hints, leased)) return plan;
   if (HasNoAnswer(answer.status())) return answer.status();
   return Search(*this, request, hints, start).Run(leased);
 }
 
-std::shared_ptr<const Plan> Resolver::FindConfirmed(const LayerRequest& request) {
+std::shared_ptr<const Plan> Resolver::FindConfirmed(const LayerRequest& request, const LayerHints& hints) {
   MutexLock lock(mutex_);
   const RememberedPlan* remembered = plans_.Find({request.containerd_namespace, request.ref});
   if (remembered == nullptr || remembered->confirmed < clock_()) return nullptr;
+  if (!KnowsWhatIsTold(*remembered->plan, hints)) return nullptr;
   return remembered->plan;
 }
 
-std::shared_ptr<const Plan> Resolver::Confirm(const LayerRequest& request, const std::vector<Digest>& leased) {
+std::shared_ptr<const Plan> Resolver::Confirm(const LayerRequest& request, const LayerHints& hints,
+                                              const std::vector<Digest>& leased) {
   const absl::Time now = clock_();
   MutexLock lock(mutex_);
   RememberedPlan* remembered = plans_.Find({request.containerd_namespace, request.ref});
   if (remembered == nullptr || remembered->expires < now) return nullptr;
+  if (!KnowsWhatIsTold(*remembered->plan, hints)) return nullptr;
   if (!leased.empty() && !absl::c_linear_search(leased, remembered->manifest)) return nullptr;
   remembered->confirmed = now + kConfirmedLifetime;
   return remembered->plan;

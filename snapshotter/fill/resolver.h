@@ -67,9 +67,10 @@ class Resolver {
 
   absl::StatusOr<std::shared_ptr<const Plan>> FindPlan(const LayerRequest& request, const LayerHints& hints);
   // Null if there is none that holds. It does for a moment; then as long as `leased`, what is being pulled, is not for
-  // other images only.
-  std::shared_ptr<const Plan> FindConfirmed(const LayerRequest& request);
-  std::shared_ptr<const Plan> Confirm(const LayerRequest& request, const std::vector<Digest>& leased);
+  // other images only; and never where it had to guess the port that `hints` name.
+  std::shared_ptr<const Plan> FindConfirmed(const LayerRequest& request, const LayerHints& hints);
+  std::shared_ptr<const Plan> Confirm(const LayerRequest& request, const LayerHints& hints,
+                                      const std::vector<Digest>& leased);
   void Remember(const std::string& containerd_namespace, const std::shared_ptr<const Plan>& plan,
                 const Digest& manifest);
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "snapshotter/containerd_labels.h"
 #include "snapshotter/fill/image_chains.h"
 #include "snapshotter/fill/resolver.h"
 #include "snapshotter/fill/resolver_fixture.h"
@@ -184,6 +185,35 @@ TEST_F(ResolverPullTest, RegistryThatServedIsAmongTheEndpoints) {
   ASSERT_OK_AND_ASSIGN(const Plan plan, resolver_.Resolve(Wanting({1})));
   EXPECT_EQ(plan.endpoints[0], (Endpoint{"172.30.0.1:5000", "app"}));
   EXPECT_TRUE(plan.endpoints[1].port_is_guess);
+}
+
+TEST_F(ResolverPullTest, PortThatALabelTellsIsNotMissedByAPlanThatGuessed) {
+  containerd_.Add({1, 2});
+  ASSERT_OK_AND_ASSIGN(Plan plan, resolver_.Resolve(Wanting({1})));
+  ASSERT_EQ(plan.endpoints.size(), 1u);
+  EXPECT_TRUE(plan.endpoints[0].port_is_guess);
+
+  LayerRequest told = Wanting({1, 2});
+  told.labels = {{kImageRefLabel, "172.30.0.1:5000/app:1"}};
+  ASSERT_OK_AND_ASSIGN(plan, resolver_.Resolve(told));
+  EXPECT_EQ(plan.endpoints[0], (Endpoint{"172.30.0.1:5000", "app"}));
+  EXPECT_EQ(containerd_.lists, 2);
+  // Then it is known to all.
+  ASSERT_OK(resolver_.Resolve(told).status());
+  ASSERT_OK_AND_ASSIGN(plan, resolver_.Resolve(Wanting({1})));
+  EXPECT_EQ(plan.endpoints[0], (Endpoint{"172.30.0.1:5000", "app"}));
+  EXPECT_EQ(containerd_.lists, 2);
+}
+
+TEST_F(ResolverPullTest, LabelThatFitsNoSourceMakesNobodySearchAgain) {
+  containerd_.Add({1, 2});
+  ASSERT_OK(resolver_.Resolve(Wanting({1})).status());
+  LayerRequest told = Wanting({1, 2});
+  for (const char* image : {"10.0.0.1:5000/app:1", "172.30.0.1:5000/other:1", "172.30.0.1/app:1"}) {
+    told.labels = {{kImageRefLabel, image}};
+    ASSERT_OK(resolver_.Resolve(told).status());
+  }
+  EXPECT_EQ(containerd_.lists, 1);
 }
 
 TEST_F(ResolverPullTest, OrderThatIsCutShortIsNotRemembered) {
