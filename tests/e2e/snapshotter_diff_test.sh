@@ -126,3 +126,32 @@ forget_images
 no_snapshots() { [ -z "$(ls -A "$root_directory/snapshots")" ]; }
 wait_until 20 "snapshots are left: $(ls "$root_directory/snapshots")" no_snapshots
 expect_no_strays
+
+node_case "the disk is full in the middle of a layer: it is said, nothing is left, and what fits still works"
+sluice_stop
+rm -rf "$root_directory"
+mkdir "$root_directory"
+# So large that the smallest layer fits, and the largest does not.
+truncate -s 40M "$storage/small-disk"
+mkfs.ext4 -q "$storage/small-disk"
+mount -o loop "$storage/small-disk" "$root_directory"
+chmod 0700 "$root_directory"
+sluice_start
+await_daemon
+in_containerd content fetch --plain-http "$REF" >/dev/null
+largest=$(printf '%s\n' "${sizes[@]}" | awk '{ print $1, NR - 1 }' | sort -n | tail -n 1 | cut -d' ' -f2)
+smallest=$(printf '%s\n' "${sizes[@]}" | awk '{ print $1, NR - 1 }' | sort -n | head -n 1 | cut -d' ' -f2)
+[ "${sizes[largest]}" -gt 40000000 ] || fail "control: ${sizes[largest]} bytes may fit"
+through_containerd prepare full "" >"$node/full-mounts"
+use=$(disk_use)
+answer=$(apply_over "$node/full-mounts" "$largest") && fail "control: the layer fits: $answer"
+[[ $answer == "ResourceExhausted: layer ${blobs[largest]:0:19}: "*": No space left on device" ]] || fail "$answer"
+note "$answer"
+expect_alive
+expect_no_strays
+[ -z "$(ls -A "$(cut -d' ' -f2 "$node/full-mounts")")" ] || fail "something is left in the snapshot"
+[ "$(disk_use)" -le $((use + 64)) ] || fail "what was written is left: $use, then $(disk_use) KiB"
+answer=$(apply_over "$node/full-mounts" "$smallest") || fail "a layer that fits: $answer"
+[[ $answer == "${diff_ids[smallest]} "* ]] || fail "applied $answer"
+sluice_stop
+umount "$root_directory"
