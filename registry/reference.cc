@@ -15,6 +15,7 @@ namespace sluice {
 namespace {
 
 constexpr size_t kMaxText = 1024;
+constexpr size_t kMaxHost = 255 + 6;  // a name by RFC 1035, ":" and a port
 constexpr size_t kMaxRepository = 255;
 constexpr size_t kMaxTag = 128;
 
@@ -40,6 +41,7 @@ absl::Status CheckPort(absl::string_view port) {
 
 // "[" IPv6 "]" or a name or an IPv4 address, then maybe ":" port.
 absl::Status CheckHost(absl::string_view host) {
+  if (host.size() > kMaxHost) return Invalid("the host is longer than 261 characters");
   absl::string_view name = host;
   if (absl::StartsWith(host, "[")) {
     const size_t end = host.find(']');
@@ -134,9 +136,9 @@ absl::StatusOr<Reference> Parse(absl::string_view text) {
   } else if (!reference.digest.has_value()) {
     reference.tag = "latest";
   }
-  RETURN_IF_ERROR(CheckRepository(rest));
-  const bool official = reference.host == "docker.io" && !absl::StrContains(rest, '/');
+  const bool official = reference.host == "docker.io" && !rest.empty() && !absl::StrContains(rest, '/');
   reference.repository = official ? absl::StrCat("library/", rest) : std::string(rest);
+  RETURN_IF_ERROR(CheckRepository(reference.repository));
   return reference;
 }
 

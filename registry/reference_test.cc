@@ -87,6 +87,9 @@ TEST(ReferenceTest, RefusesTheRest) {
                                   std::string("[fd00::1]5000/app"),
                                   digest.substr(7),
                                   std::string("example.com/") + std::string(256, 'a'),
+                                  std::string(248, 'a'),  // library/ counts
+                                  std::string(258, 'a') + ".lan/app",
+                                  "[" + std::string(260, 'a') + "]/app",
                                   std::string("app:") + std::string(129, 'a'),
                                   std::string(1 << 20, 'a'),
                                   std::string("app\n"),

@@ -8,8 +8,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "registry/client/configured_endpoint.h"
 #include "registry/client/host_url.h"
-#include "registry/client/hosts_config.h"
 
 namespace sluice {
 

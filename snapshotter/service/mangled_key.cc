@@ -6,6 +6,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "snapshotter/labels.h"
 
 namespace sluice {
 
@@ -15,7 +16,7 @@ absl::Status CheckKeyNamespace(absl::string_view key, absl::string_view header) 
   if (parts.size() != 3 || parts[0].empty() || !absl::SimpleAtoi(parts[1], &sequence)) return absl::OkStatus();
   if (parts[0] == header) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat("key ", key, ": is of another namespace than the request's: ", header));
+      absl::StrCat("key ", ShownValue(key), ": is of another namespace than the request's: ", ShownValue(header)));
 }
 
 }  // namespace sluice

@@ -1,5 +1,7 @@
 #include "snapshotter/service/mangled_key.h"
 
+#include <string>
+
 #include "gtest/gtest.h"
 #include "tests/testing/status_matchers.h"
 
@@ -10,6 +12,11 @@ TEST(MangledKeyTest, TheNamespaceMustAgreeWhereTheKeyHasOne) {
   EXPECT_OK(CheckKeyNamespace("k8s.io/57/extract-1-a sha256:aa", "k8s.io"));
   EXPECT_THAT(CheckKeyNamespace("k8s.io/57/extract-1-a sha256:aa", "default"),
               testing::StatusIs(absl::StatusCode::kInvalidArgument, "default"));
+}
+
+TEST(MangledKeyTest, TheMessageIsOneLineWhateverTheKey) {
+  EXPECT_THAT(CheckKeyNamespace("a/1/b\nc", "d\ne"), testing::StatusIs(absl::StatusCode::kInvalidArgument, "b\\nc"));
+  EXPECT_LT(CheckKeyNamespace("a/1/" + std::string(1 << 20, 'b'), "d").message().size(), 1000u);
 }
 
 TEST(MangledKeyTest, DirectClientsKeysSayNothing) {
