@@ -1,4 +1,4 @@
-// The daemon as a test's child.
+// Servers as a test's children: the daemon.
 package conformance
 
 import (
@@ -29,28 +29,41 @@ var daemonPath = flag.String("daemon", "", "path of containerd-sluice-grpc")
 // startDaemon runs a daemon with socket and state ("state") below root, and returns a connection to it, and
 // how to end both.
 func startDaemon(ctx context.Context, root string) (*grpc.ClientConn, func() error, error) {
+	daemon, err := daemonCommand(root)
+	if err != nil {
+		return nil, nil, err
+	}
+	return startServer(ctx, daemon, root)
+}
+
+func daemonCommand(root string) (*exec.Cmd, error) {
 	config := filepath.Join(root, "config.toml")
 	// The host's containerd, if there is one, has nothing to do with this.
 	containerd := fmt.Sprintf("[containerd]\naddress = %q\n", filepath.Join(root, "no-containerd.sock"))
 	if err := os.WriteFile(config, []byte(containerd), 0600); err != nil {
+		return nil, err
+	}
+	return exec.Command(*daemonPath, "--config", config, "--root", filepath.Join(root, "state"), "--address", socketBelow(root)), nil
+}
+
+func socketBelow(root string) string { return filepath.Join(root, "s.sock") }
+
+// startServer runs a server, whose socket will be below root, as a child.
+func startServer(ctx context.Context, server *exec.Cmd, root string) (*grpc.ClientConn, func() error, error) {
+	server.Stderr = os.Stderr
+	server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := server.Start(); err != nil {
 		return nil, nil, err
 	}
-	socket := filepath.Join(root, "s.sock")
-	daemon := exec.Command(*daemonPath, "--config", config, "--root", filepath.Join(root, "state"), "--address", socket)
-	daemon.Stderr = os.Stderr
-	daemon.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := daemon.Start(); err != nil {
-		return nil, nil, err
-	}
-	conn, err := dial(ctx, socket)
+	conn, err := dial(ctx, socketBelow(root))
 	if err != nil {
-		_ = daemon.Process.Kill()
-		_ = daemon.Wait()
+		_ = server.Process.Kill()
+		_ = server.Wait()
 		return nil, nil, err
 	}
 	return conn, func() error {
 		conn.Close()
-		return stop(daemon, socket)
+		return stop(server, socketBelow(root))
 	}, nil
 }
 
@@ -74,15 +87,15 @@ func startSnapshotter(ctx context.Context, root string) (snapshots.Snapshotter, 
 	return proxy.NewSnapshotter(snapshotsapi.NewSnapshotsClient(conn), "sluice"), stop, nil
 }
 
-// stop ends the daemon as an init system would, and expects it to go at once and to leave no socket.
-func stop(daemon *exec.Cmd, socket string) error {
-	if err := daemon.Process.Signal(syscall.SIGTERM); err != nil {
+// stop ends a server as an init system would, and expects it to go at once and to leave no socket.
+func stop(server *exec.Cmd, socket string) error {
+	if err := server.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	kill := time.AfterFunc(stopTimeout, func() { _ = daemon.Process.Kill() })
+	kill := time.AfterFunc(stopTimeout, func() { _ = server.Process.Kill() })
 	defer kill.Stop()
-	if err := daemon.Wait(); err != nil {
-		return fmt.Errorf("daemon did not end cleanly: %w", err)
+	if err := server.Wait(); err != nil {
+		return fmt.Errorf("%s did not end cleanly: %w", server.Path, err)
 	}
 	if _, err := os.Lstat(socket); !os.IsNotExist(err) {
 		return fmt.Errorf("socket left behind: %v", err)

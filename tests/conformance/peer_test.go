@@ -41,15 +41,14 @@ func startOverlay(ctx context.Context, root string) (*grpc.ClientConn, func() er
 	if err != nil {
 		return nil, nil, err
 	}
-	socket := filepath.Join(root, "s.sock")
-	listener, err := net.Listen("unix", socket)
+	listener, err := net.Listen("unix", socketBelow(root))
 	if err != nil {
 		return nil, nil, err
 	}
 	server := grpc.NewServer(grpc.MaxRecvMsgSize(maxMessageBytes), grpc.MaxSendMsgSize(maxMessageBytes))
 	snapshotsapi.RegisterSnapshotsServer(server, snapshotservice.FromSnapshotter(snapshotter))
 	go func() { _ = server.Serve(listener) }()
-	conn, err := dial(ctx, socket)
+	conn, err := dial(ctx, socketBelow(root))
 	if err != nil {
 		return nil, nil, err
 	}
