@@ -10,14 +10,17 @@
 #include <memory>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "base/errno_status.h"
 #include "glog/logging.h"
 
 namespace sluice {
 namespace {
 
-constexpr int kSecond = 1000;    // between two looks at the unknown
-constexpr int kExhausted = 100;  // before the next try without descriptors
+// Between two looks at the unknown, and before the next try without descriptors.
+constexpr int kPauseMilliseconds = 100;
+// containerd's gRPC waits a second for the first word of a server.
+constexpr absl::Duration kHoldLimit = absl::Milliseconds(500);
 
 pid_t PidOf(const UniqueFd& connection) {
   ucred peer = {};
@@ -50,7 +53,7 @@ void ConnectionGate::Work() {
     pollfd events[] = {{stop_.get(), POLLIN, 0}, {listening_.get(), POLLIN, 0}};
     // Without descriptors the listening socket stays readable, and would be asked without end.
     const nfds_t count = exhausted_ ? 1 : 2;
-    const int ready = poll(events, count, exhausted_ ? kExhausted : unknown_.empty() ? -1 : kSecond);
+    const int ready = poll(events, count, exhausted_ || !unknown_.empty() ? kPauseMilliseconds : -1);
     PCHECK(ready >= 0 || errno == EINTR) << "poll";
     if (events[0].revents != 0) return;
     exhausted_ = false;
@@ -76,33 +79,51 @@ void ConnectionGate::Sort(UniqueFd connection) {
   const pid_t pid = PidOf(connection);
   switch (options_.judge(pid)) {
     case Peer::kOtherContainerd:
-      Warn(pid);
-      options_.refuse(std::move(connection));
-      return;
+      return Refuse(pid, std::move(connection));
     case Peer::kUnknownContainerd:
-      if (UniqueFd second(fcntl(connection.get(), F_DUPFD_CLOEXEC, 0)); second.valid()) {
-        unknown_.push_back({pid, std::move(second)});
-      }
-      break;
+      unknown_.push_back({pid, std::move(connection), absl::Now()});
+      return;
     case Peer::kOurContainerd:
     case Peer::kTool:
-      break;
+      return options_.admit(std::move(connection));
   }
-  options_.admit(std::move(connection));
 }
 
 void ConnectionGate::JudgeUnknown() {
-  std::erase_if(unknown_, [this](const Unknown& unknown) {
-    const Peer peer = options_.judge(unknown.pid);
-    if (peer == Peer::kUnknownContainerd) return false;
-    if (peer == Peer::kOtherContainerd) shutdown(unknown.connection.get(), SHUT_RDWR);
-    return true;
-  });
+  std::erase_if(unknown_, [this](Unknown& unknown) { return Settle(unknown); });
 }
 
-void ConnectionGate::Warn(pid_t pid) {
-  if (std::exchange(warned_of_, pid) == pid) return;
-  LOG(WARNING) << "refusing the containerd with PID " << pid << ": it is not the one that is served";
+bool ConnectionGate::Settle(Unknown& unknown) {
+  switch (options_.judge(unknown.pid)) {
+    case Peer::kUnknownContainerd:
+      if (unknown.refused || absl::Now() - unknown.arrived < kHoldLimit) return false;
+      unknown.refused = true;
+      if (UniqueFd second(fcntl(unknown.connection.get(), F_DUPFD_CLOEXEC, 0)); second.valid()) {
+        Refuse(unknown.pid, std::exchange(unknown.connection, std::move(second)));
+        return false;
+      }
+      return true;  // closed: it will come again
+    case Peer::kOtherContainerd:
+      if (!unknown.refused) Refuse(unknown.pid, std::move(unknown.connection));
+      return true;
+    case Peer::kOurContainerd:
+    case Peer::kTool:
+      // It hears of the refusal no longer, and connects again.
+      if (unknown.refused) {
+        shutdown(unknown.connection.get(), SHUT_RDWR);
+      } else {
+        options_.admit(std::move(unknown.connection));
+      }
+      return true;
+  }
+  return true;
+}
+
+void ConnectionGate::Refuse(pid_t pid, UniqueFd connection) {
+  if (std::exchange(warned_of_, pid) != pid) {
+    LOG(WARNING) << "refusing the containerd with PID " << pid << ": it is not the one that is served";
+  }
+  options_.refuse(std::move(connection));
 }
 
 }  // namespace sluice

@@ -1,5 +1,8 @@
 // Accepts the connections to our socket and shows each to one of two doors. gRPC's own listener has no such place: it
 // serves whoever connects, and its calls don't know the process they come from.
+//
+// A containerd dials its plugins a moment before it listens itself, so one that can't be judged yet is held, and
+// refused when that takes too long: a single collection of a wrong one's garbage empties the root.
 #pragma once
 
 #include <sys/types.h>
@@ -10,21 +13,21 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "base/unique_fd.h"
 #include "snapshotter/service/peer_screen.h"
 
 namespace sluice {
 
 struct GateOptions {
-  // Called on the gate's thread, for a connection and, while it says kUnknownContainerd, each second again.
+  // Called on the gate's thread, for a connection and, while it says kUnknownContainerd, several times a second again.
   std::function<Peer(pid_t)> judge;
-  // Takes a connection over. Those of kOtherContainerd are refused, all others admitted.
+  // Takes a connection over. Those of kOtherContainerd are refused, and in the end those of kUnknownContainerd, all
+  // others admitted.
   std::function<void(UniqueFd)> admit;
   std::function<void(UniqueFd)> refuse;
 };
 
-// A connection that was admitted from an unknown containerd is shut down if that turns out to be another one; what it
-// does next is to connect again.
 class ConnectionGate {
  public:
   // Takes the listening socket, non-blocking.
@@ -37,7 +40,9 @@ class ConnectionGate {
  private:
   struct Unknown {
     pid_t pid;
-    UniqueFd connection;  // a second descriptor of it
+    UniqueFd connection;  // held; or, once it is refused, a second descriptor of it
+    absl::Time arrived;
+    bool refused = false;
   };
 
   ConnectionGate(UniqueFd listening, UniqueFd stop, GateOptions options);
@@ -46,7 +51,9 @@ class ConnectionGate {
   void AcceptAll();
   void Sort(UniqueFd connection);
   void JudgeUnknown();
-  void Warn(pid_t pid);
+  // True: nothing more is to be done about it.
+  bool Settle(Unknown& unknown);
+  void Refuse(pid_t pid, UniqueFd connection);
 
   const UniqueFd listening_;
   const UniqueFd stop_;  // an eventfd, readable once the gate closes

@@ -13,6 +13,7 @@ namespace {
 // Its program file is called so in every distribution that has one, k3s, RKE2, Docker and kind included. Also after an
 // upgrade has replaced the file.
 bool IsContainerd(pid_t pid) {
+  if (pid == 0) return false;
   char program[PATH_MAX];
   const ssize_t size = readlink(absl::StrCat("/proc/", pid, "/exe").c_str(), program, sizeof(program));
   if (size <= 0) return false;
@@ -23,10 +24,12 @@ bool IsContainerd(pid_t pid) {
 }  // namespace
 
 Peer PeerScreen::Judge(pid_t pid) const {
-  if (pid == 0 || !IsContainerd(pid)) return Peer::kTool;
+  if (!IsContainerd(pid)) return Peer::kTool;
   const SocketProbe probe = ProbeSocket(containerd_address_);
-  if (probe.state != SocketState::kServed || probe.server == 0) return Peer::kUnknownContainerd;
-  return probe.server == pid ? Peer::kOurContainerd : Peer::kOtherContainerd;
+  if (probe.state != SocketState::kServed) return Peer::kUnknownContainerd;
+  if (probe.server == pid) return Peer::kOurContainerd;
+  // Somebody else may have made the socket for it: then there is nothing to compare.
+  return IsContainerd(probe.server) ? Peer::kOtherContainerd : Peer::kOurContainerd;
 }
 
 std::string PeerScreen::Refusal(const std::string& our_socket) const {

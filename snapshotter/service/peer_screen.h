@@ -14,7 +14,7 @@ namespace sluice {
 
 enum class Peer {
   kOurContainerd,      // the one that listens at our containerd's address
-  kUnknownContainerd,  // a containerd, and nobody listens at that address (yet)
+  kUnknownContainerd,  // a containerd, and nobody listens at that address, perhaps only not yet
   kOtherContainerd,
   kTool,  // no containerd; or of another PID namespace, where nothing can be known of it
 };

@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <string>
+#include <utility>
 
 #include "base/unique_fd.h"
 #include "gmock/gmock.h"
@@ -20,11 +21,24 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-// A process that runs `program`, a copy of sleep(1), for as long as the object lives.
+UniqueFd ListenAt(const std::string& path) {
+  UniqueFd listening(socket(AF_UNIX, SOCK_STREAM, 0));
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, path.size());
+  EXPECT_EQ(bind(listening.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  EXPECT_EQ(listen(listening.get(), 4), 0);
+  return listening;
+}
+
+// A process that runs `program`, a copy of sleep(1), for as long as the object lives, and listens at `address`, if
+// there is one.
 class Process {
  public:
-  explicit Process(const std::string& program) : pid_(fork()) {
+  explicit Process(const std::string& program, const std::string& address = "") : pid_(fork()) {
     if (pid_ == 0) {
+      // The kernel remembers who called listen(); the descriptor lives through exec.
+      if (!address.empty() && ListenAt(address).Release() < 0) _exit(126);
       execl(program.c_str(), program.c_str(), "60", nullptr);
       _exit(127);
     }
@@ -34,7 +48,9 @@ class Process {
       usleep(1000);
     }
   }
-  ~Process() {
+  ~Process() { End(); }
+  void End() {
+    if (std::exchange(ended_, true)) return;
     kill(pid_, SIGKILL);
     waitpid(pid_, nullptr, 0);
   }
@@ -42,19 +58,11 @@ class Process {
 
  private:
   const pid_t pid_;
+  bool ended_ = false;
 };
 
 class PeerScreenTest : public ::testing::Test {
  protected:
-  // The test listens at the address.
-  void Listen() {
-    listening_.Reset(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_un address = {};
-    address.sun_family = AF_UNIX;
-    address_.copy(address.sun_path, address_.size());
-    ASSERT_EQ(bind(listening_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
-    ASSERT_EQ(listen(listening_.get(), 4), 0);
-  }
   // A program by this name in a directory of its own.
   std::string ProgramNamed(const std::string& name) {
     const std::string path = dir_.MakeDirectory("of-" + name) + "/" + name;
@@ -65,11 +73,9 @@ class PeerScreenTest : public ::testing::Test {
   testing::TempDir dir_;
   const std::string address_ = dir_.At("containerd.sock");
   const PeerScreen screen_ = PeerScreen(address_);
-  UniqueFd listening_;
 };
 
 TEST_F(PeerScreenTest, WhatIsNoContainerdIsATool) {
-  Listen();
   EXPECT_EQ(screen_.Judge(getpid()), Peer::kTool);
   EXPECT_EQ(screen_.Judge(Process(ProgramNamed("sluicectl")).pid()), Peer::kTool);
   EXPECT_EQ(screen_.Judge(Process(ProgramNamed("containerd-shim")).pid()), Peer::kTool);
@@ -77,27 +83,31 @@ TEST_F(PeerScreenTest, WhatIsNoContainerdIsATool) {
 }
 
 TEST_F(PeerScreenTest, OfAnotherPidNamespaceOrGoneNothingIsKnown) {
-  Listen();
   EXPECT_EQ(screen_.Judge(0), Peer::kTool);
-  pid_t gone = 0;
-  {
-    const Process containerd(ProgramNamed("containerd"));
-    gone = containerd.pid();
-  }
-  EXPECT_EQ(screen_.Judge(gone), Peer::kTool);
+  Process containerd(ProgramNamed("containerd"));
+  EXPECT_EQ(screen_.Judge(containerd.pid()), Peer::kUnknownContainerd);
+  containerd.End();
+  EXPECT_EQ(screen_.Judge(containerd.pid()), Peer::kTool);
 }
 
-TEST_F(PeerScreenTest, AContainerdThatDoesNotListenAtTheAddressIsAnother) {
+TEST_F(PeerScreenTest, TheContainerdThatListensAtTheAddressIsOurs) {
   const std::string program = ProgramNamed("containerd");
-  const Process containerd(program);
-  EXPECT_EQ(screen_.Judge(containerd.pid()), Peer::kUnknownContainerd);
-  Listen();
-  EXPECT_EQ(screen_.Judge(containerd.pid()), Peer::kOtherContainerd);
-  // Replaced by an upgrade while it runs.
+  const Process other(program);
+  EXPECT_EQ(screen_.Judge(other.pid()), Peer::kUnknownContainerd);
+  Process ours(program, address_);
+  EXPECT_EQ(screen_.Judge(ours.pid()), Peer::kOurContainerd);
+  EXPECT_EQ(screen_.Judge(other.pid()), Peer::kOtherContainerd);
+  // Replaced by an upgrade while both run.
   std::filesystem::remove(program);
-  EXPECT_EQ(screen_.Judge(containerd.pid()), Peer::kOtherContainerd);
-  listening_.Reset();
-  EXPECT_EQ(screen_.Judge(containerd.pid()), Peer::kUnknownContainerd);
+  EXPECT_EQ(screen_.Judge(ours.pid()), Peer::kOurContainerd);
+  EXPECT_EQ(screen_.Judge(other.pid()), Peer::kOtherContainerd);
+  ours.End();
+  EXPECT_EQ(screen_.Judge(other.pid()), Peer::kUnknownContainerd);
+}
+
+TEST_F(PeerScreenTest, WhereAnotherProgramMadeTheSocketNothingCanBeCompared) {
+  const UniqueFd listening = ListenAt(address_);
+  EXPECT_EQ(screen_.Judge(Process(ProgramNamed("containerd")).pid()), Peer::kOurContainerd);
 }
 
 TEST_F(PeerScreenTest, TheRefusalNamesBothAndTheMend) {

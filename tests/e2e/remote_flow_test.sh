@@ -62,9 +62,8 @@ expect_empty_again() {
 
 # What a client that was killed holds for a day.
 forget_leases() {
-  local -a leases
-  mapfile -t leases < <(in_containerd leases ls -q)
-  [ ${#leases[@]} = 0 ] || in_containerd leases rm --sync "${leases[@]}"
+  local lease
+  for lease in $(in_containerd leases ls -q); do in_containerd leases rm --sync "$lease" >/dev/null || fail "lease $lease stays"; done
 }
 
 node_network
@@ -88,8 +87,8 @@ two=$(disk_use)
 forget_images
 [ -z "$(in_containerd snapshots --snapshotter sluice ls | sed 1d)" ] || fail "the first namespace still has snapshots"
 [ "$(disk_use)" -ge "$one" ] || fail "the collection in one namespace took what the other has: $one, now $(disk_use) KiB"
-said=$(in_namespace "$OTHER_NAMESPACE" run --rm --snapshotter sluice "$REF" container-of-other) || fail "the other namespace's image does not run"
-[[ $said == "hello from "* ]] || fail "the container said '$said'"
+in_namespace "$OTHER_NAMESPACE" run --rm --snapshotter sluice "$REF" container-of-other >/dev/null ||
+  fail "the other namespace's image does not run"
 sluice_log_mark
 pull "$REF"
 [ "$(count_phrase "$LAYOUT_PHRASE")" = 0 ] || fail "layers were filled again for the first namespace"
@@ -126,7 +125,7 @@ for ((moment = 1; moment <= kill_moments; ++moment)); do
   kill -KILL "$containerd_pid"
   wait "$containerd_pid" 2>/dev/null || true
   outcome=finished
-  wait "$puller" 2>/dev/null || outcome=$(grep -o 'rpc error.*\|error reading.*\|failed to.*' "$node/interrupted.log" | head -n 1 | cut -c1-100)
+  wait "$puller" 2>/dev/null || outcome=$(tail -n 1 "$node/interrupted.log" | cut -c1-120)
   containerd_start
   note "after $((milliseconds * moment / kill_moments)) ms: $outcome; containerd has $(in_containerd snapshots --snapshotter sluice ls | sed 1d | wc -l) snapshots"
   expect_alive
@@ -185,21 +184,18 @@ sluice_log | grep -qF "refusing the containerd with PID $second_pid" || fail "th
 [ "$(in_use)" = "$before" ] || fail "before: $before; now: $(in_use)"
 expect_image tall
 
-node_case "a second containerd that came while the first was down is found out when that is back"
+node_case "a second containerd that comes while the first is down is refused, too; the first one is served when it is back"
 stop_process "$second_pid"
 containerd_stop
 containerd --config "$second_config" >>"$node/second.log" 2>&1 &
 second_pid=$!
 wait_until 20 "the second containerd does not serve" second_containerd version
-second_prepares() { second_containerd snapshots --snapshotter sluice prepare "of-the-second"; }
-wait_until 20 "nobody is at the address, but the second containerd is refused" second_prepares
-second_containerd snapshots --snapshotter sluice rm of-the-second
+refused_by_screen second_containerd snapshots --snapshotter sluice prepare of-the-second
 containerd_start
-second_is_refused() { ! second_containerd snapshots --snapshotter sluice prepare "again-$RANDOM"; }
-wait_until 20 "the second containerd is still served" second_is_refused
+expect_image tall
 refused_by_screen second_containerd snapshots --snapshotter sluice prepare of-the-second
 stop_process "$second_pid"
-expect_image tall
+[ "$(in_use)" = "$before" ] || fail "before: $before; now: $(in_use)"
 
 node_case "another containerd at the address, with another UUID: refused, nothing is removed"
 before=$(in_use)
