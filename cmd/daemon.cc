@@ -42,6 +42,7 @@
 #include "snapshotter/service/snapshots_service.h"
 #include "snapshotter/snapshot_tree.h"
 #include "snapshotter/snapshotter.h"
+#include "snapshotter/spare_directories.h"
 
 namespace sluice {
 namespace {
@@ -51,6 +52,7 @@ namespace snapshots_v1 = containerd::services::snapshots::v1;
 constexpr int kQuickThreads = 4;
 constexpr int kWalkThreads = 2;
 constexpr int kCleanupThreads = 1;
+constexpr int kListThreads = 1;
 constexpr int kAdminThreads = 2;  // one may wait for a deletion
 constexpr absl::Duration kDrainLimit = absl::Seconds(5);
 
@@ -100,9 +102,11 @@ struct Daemon::Parts {
   std::unique_ptr<Janitor> janitor;
   std::shared_ptr<grpc::Channel> containerd;
   std::unique_ptr<ContentStoreClient> content_store;
+  std::unique_ptr<SpareDirectories> spares;
   std::unique_ptr<WorkerPool> quick;
   std::unique_ptr<WorkerPool> walks;
   std::unique_ptr<WorkerPool> cleanup;
+  std::unique_ptr<WorkerPool> lists;
   std::unique_ptr<WorkerPool> admin_calls;
   std::unique_ptr<BlobCache> cache;
   std::shared_ptr<FillLedger> ledger = std::make_shared<FillLedger>();
@@ -186,7 +190,7 @@ absl::Status Daemon::Parts::OpenBackfill(const LayerProviderOptions& options) {
 }
 
 ServiceParts Daemon::Parts::PartsOfService() {
-  ServiceParts parts{snapshotter.get(), quick.get(), walks.get(), cleanup.get()};
+  ServiceParts parts{snapshotter.get(), quick.get(), walks.get(), cleanup.get(), lists.get()};
   parts.ledger = &prepares;
   if (backfill == nullptr) return parts;
   parts.on_layer_wanted = [this] { backfill->NotePrepareBegins(); };
@@ -200,6 +204,7 @@ absl::Status Daemon::Parts::Serve(const DaemonOptions& options) {
   quick = std::make_unique<WorkerPool>(kQuickThreads);
   walks = std::make_unique<WorkerPool>(kWalkThreads);
   cleanup = std::make_unique<WorkerPool>(kCleanupThreads);
+  lists = std::make_unique<WorkerPool>(kListThreads);
   SnapshotterParts parts;
   parts.tree = tree.get();
   parts.metadata = metadata.get();
@@ -208,6 +213,8 @@ absl::Status Daemon::Parts::Serve(const DaemonOptions& options) {
   parts.provider = provider.get();
   parts.quick = quick.get();
   parts.walks = walks.get();
+  spares = std::make_unique<SpareDirectories>(*tree, *metadata);
+  parts.spares = spares.get();
   parts.ledger = &prepares;
   snapshotter = std::make_unique<Snapshotter>(parts);
   service = std::make_unique<SnapshotsService>(PartsOfService());
@@ -242,7 +249,7 @@ void Daemon::Parts::ServeMetrics(const ListenAddress& address) {
   sources.rpcs = &rpcs;
   sources.snapshots = service.get();
   sources.backfill = backfill.get();
-  sources.pools = {{"quick", quick.get()}, {"walks", walks.get()}, {"cleanup", cleanup.get()}};
+  sources.pools = {{"quick", quick.get()}, {"walks", walks.get()}, {"cleanup", cleanup.get()}, {"lists", lists.get()}};
   sources.state = sampler.get();
   sources.recovery = recovery;
   metrics = std::make_unique<MetricsService>(address, *sampler, std::move(sources));
@@ -258,6 +265,7 @@ Daemon::Parts::~Parts() {
   provider.reset();
   admin_calls.reset();
   cleanup.reset();
+  lists.reset();
   walks.reset();
   quick.reset();
   applier.reset();

@@ -15,15 +15,20 @@ namespace {
 // Bounds a regular expression's memory, whatever a client sends.
 constexpr int64_t kMaxExpressionMemory = int64_t{1} << 20;
 
+// The label that a field is. Its own dots may be written unquoted.
+std::optional<std::string> LabelKey(const std::vector<std::string>& path) {
+  if (path[0] != "labels") return std::nullopt;
+  return absl::StrJoin(path.begin() + 1, path.end(), ".");
+}
+
 // The field's value; nothing if the snapshot has no such field.
 std::optional<std::string> FieldValue(const SnapshotInfo& info, const std::vector<std::string>& path) {
   // What is below these fields is not looked at.
   if (path[0] == "kind") return std::string(KindName(info.kind));
   if (path[0] == "name") return info.name;
   if (path[0] == "parent") return info.parent;
-  if (path[0] == "labels") {
-    // A label's own dots may be written unquoted.
-    const auto label = info.labels.find(absl::StrJoin(path.begin() + 1, path.end(), "."));
+  if (const std::optional<std::string> key = LabelKey(path)) {
+    const auto label = info.labels.find(*key);
     if (label != info.labels.end()) return label->second;
   }
   return std::nullopt;
@@ -95,7 +100,6 @@ absl::StatusOr<Filter> Filter::Parse(absl::Span<const std::string> expressions) 
     }
     filter.alternatives_.push_back(std::move(selectors));
   }
-  filter.RecogniseRefAndParent();
   return filter;
 }
 
@@ -125,19 +129,13 @@ bool Filter::Matches(const SnapshotInfo& info) const {
   return false;
 }
 
-void Filter::RecogniseRefAndParent() {
-  if (alternatives_.size() != 1 || alternatives_[0].size() != 2) return;
-  std::optional<std::string> ref;
-  std::optional<std::string> parent;
+std::optional<Filter::Label> Filter::RequiredLabel() const {
+  if (alternatives_.size() != 1) return std::nullopt;
   for (const Selector& selector : alternatives_[0]) {
-    if (selector.op != Operator::kEqual) return;
-    const std::vector<std::string>& path = selector.field_path;
-    if (path.size() == 1 && path[0] == "parent") parent = selector.value;
-    if (path.size() > 1 && path[0] == "labels" && absl::StrJoin(path.begin() + 1, path.end(), ".") == kRefLabel) {
-      ref = selector.value;
-    }
+    if (selector.op != Operator::kEqual) continue;
+    if (const std::optional<std::string> key = LabelKey(selector.field_path)) return Label{*key, selector.value};
   }
-  if (ref.has_value() && parent.has_value()) ref_and_parent_ = {*std::move(ref), *std::move(parent)};
+  return std::nullopt;
 }
 
 }  // namespace sluice

@@ -31,13 +31,13 @@ class Filter {
 
   bool Matches(const SnapshotInfo& info) const;
 
-  // Set if the filter is exactly `labels."containerd.io/snapshot.ref"==REF,parent=="PARENT"`, in either order: what
-  // containerd's metadata store asks after each Prepare that was answered AlreadyExists. An index serves it.
-  struct RefAndParent {
-    std::string ref;
-    std::string parent;
+  // A label that all snapshots have that pass, if there is one: an index serves it. containerd's metadata store asks
+  // for `labels."containerd.io/snapshot.ref"==REF,parent=="PARENT"` after each Prepare that was answered AlreadyExists.
+  struct Label {
+    std::string key;
+    std::string value;
   };
-  const std::optional<RefAndParent>& ref_and_parent() const { return ref_and_parent_; }
+  std::optional<Label> RequiredLabel() const;
 
  private:
   friend class FilterParser;
@@ -52,10 +52,7 @@ class Filter {
     bool Matches(const SnapshotInfo& info) const;
   };
 
-  void RecogniseRefAndParent();
-
   std::vector<std::vector<Selector>> alternatives_;
-  std::optional<RefAndParent> ref_and_parent_;
 };
 
 }  // namespace sluice

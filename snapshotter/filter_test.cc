@@ -99,24 +99,27 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"TextAfterQuote", "name==\"a\"b", "unexpected input"}),
     [](const auto& test) { return std::string(test.param.name); });
 
-TEST(FilterTest, RecognisesContainerdsQuestionInEitherOrder) {
+TEST(FilterTest, RequiresALabel) {
   for (const char* text : {"labels.\"containerd.io/snapshot.ref\"==sha256:aa,parent==\"default/3/p\"",
-                           "parent==\"default/3/p\",labels.\"containerd.io/snapshot.ref\"==\"sha256:aa\""}) {
+                           "parent==\"default/3/p\",labels.\"containerd.io/snapshot\".ref==\"sha256:aa\"",
+                           "kind!=view,labels.\"containerd.io/snapshot.ref\"==sha256:aa,labels.other==x"}) {
     ASSERT_OK_AND_ASSIGN(const Filter filter, Filter::Parse({text}));
-    ASSERT_TRUE(filter.ref_and_parent().has_value()) << text;
-    EXPECT_EQ(filter.ref_and_parent()->ref, "sha256:aa");
-    EXPECT_EQ(filter.ref_and_parent()->parent, "default/3/p");
+    ASSERT_TRUE(filter.RequiredLabel().has_value()) << text;
+    EXPECT_EQ(filter.RequiredLabel()->value, "sha256:aa");
   }
+  ASSERT_OK_AND_ASSIGN(const Filter filter, Filter::Parse({"labels.a.b==c"}));
+  EXPECT_EQ(filter.RequiredLabel()->key, "a.b");
 }
 
-TEST(FilterTest, DoesNotMistakeOtherFiltersForIt) {
-  for (const char* text :
-       {"labels.\"containerd.io/snapshot.ref\"==sha256:aa", "labels.\"containerd.io/snapshot.ref\"==a,parent!=\"p\"",
-        "labels.\"containerd.io/snapshot.ref\"==a,parent==p,kind==active", "labels.x==a,parent==p",
-        "parent==p,parent==p"}) {
+TEST(FilterTest, RequiresNoLabel) {
+  for (const char* text : {"", "name==a", "labels.a", "labels.a!=b", "labels.a~=b", "parent==p"}) {
     ASSERT_OK_AND_ASSIGN(const Filter filter, Filter::Parse({text}));
-    EXPECT_FALSE(filter.ref_and_parent().has_value()) << text;
+    EXPECT_FALSE(filter.RequiredLabel().has_value()) << text;
   }
+  ASSERT_OK_AND_ASSIGN(const Filter either, Filter::Parse({"labels.a==b", "labels.a==c"}));
+  EXPECT_FALSE(either.RequiredLabel().has_value());
+  ASSERT_OK_AND_ASSIGN(const Filter all, Filter::Parse({}));
+  EXPECT_FALSE(all.RequiredLabel().has_value());
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 //     lock                     held by the daemon that serves this root
 //     snapshots/<n>/fs         a snapshot's or a layer's own files: the upper or a lower directory of mounts
 //     snapshots/<n>/work       overlayfs' workdir, of active snapshots only
+//     spare/<n>/{fs,work}      made ahead for active snapshots to come
 //     new-<random>/            being made
 //     trash/<n>-<random>/      being deleted
 #pragma once
@@ -23,6 +24,7 @@ inline constexpr char kDatabaseName[] = "sluice.db";
 inline constexpr char kLockName[] = "lock";
 inline constexpr char kCacheName[] = "cache";
 inline constexpr char kSnapshotsName[] = "snapshots";
+inline constexpr char kSpareName[] = "spare";
 inline constexpr char kTrashName[] = "trash";
 inline constexpr char kFsName[] = "fs";
 inline constexpr char kWorkName[] = "work";
@@ -49,7 +51,7 @@ class PathLayout {
   std::string root_;
 };
 
-// "12" below snapshots/.
+// "12" below snapshots/ and spare/.
 std::string SnapshotDirectoryName(int64_t directory_id);
 // Nothing for any name that SnapshotDirectoryName does not make.
 std::optional<int64_t> ParseSnapshotDirectoryName(absl::string_view name);

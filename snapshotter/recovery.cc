@@ -50,6 +50,7 @@ absl::StatusOr<RecoveryReport> Recover(SnapshotTree& tree, MetadataStore& metada
   for (const SnapshotRow& row : snapshots) known.insert(*row.directory_id);
   for (const LayerRecord& layer : layer_rows) known.insert(layer.id);
 
+  RETURN_IF_ERROR(tree.SettleSpares(known));
   ASSIGN_OR_RETURN(const std::vector<int64_t> published, tree.Published());
   for (const int64_t id : published) {
     if (known.contains(id)) continue;

@@ -53,6 +53,13 @@ absl::StatusOr<UniqueFd> MakeDirectory(int parent_fd, const std::string& name, m
   return fd;
 }
 
+// What is in a snapshot's directory; its fs/.
+absl::StatusOr<UniqueFd> FurnishDirectory(int directory_fd, bool work) {
+  ASSIGN_OR_RETURN(UniqueFd fs, MakeDirectory(directory_fd, kFsName, kFsMode));
+  if (work) RETURN_IF_ERROR(MakeDirectory(directory_fd, kWorkName, kWorkMode).status());
+  return fs;
+}
+
 absl::StatusOr<UniqueFd> MakeOrOpenDirectory(int parent_fd, const std::string& name) {
   absl::StatusOr<UniqueFd> made = MakeDirectory(parent_fd, name, kPrivate);
   if (!absl::IsAlreadyExists(made.status())) return made;
@@ -128,6 +135,7 @@ absl::Status SnapshotTree::MakeDirectories() {
   ASSIGN_OR_RETURN(root_, MakeRoot(layout_.root()));
   RETURN_IF_ERROR(TakeLock());
   ASSIGN_OR_RETURN(snapshots_, MakeOrOpenDirectory(root_.get(), kSnapshotsName));
+  ASSIGN_OR_RETURN(spare_, MakeOrOpenDirectory(root_.get(), kSpareName));
   ASSIGN_OR_RETURN(trash_, MakeOrOpenDirectory(root_.get(), kTrashName));
   return absl::OkStatus();
 }
@@ -151,9 +159,8 @@ absl::StatusOr<StagedDirectory> SnapshotTree::Stage(bool work, Owner owner) {
     if (!directory.ok()) return directory.status();
 
     StagedDirectory staged(*this, name);
-    ASSIGN_OR_RETURN(staged.fs_, MakeDirectory(directory->get(), kFsName, kFsMode));
+    ASSIGN_OR_RETURN(staged.fs_, FurnishDirectory(directory->get(), work));
     if (fchown(staged.fs_.get(), owner.uid, owner.gid) != 0) return ErrnoStatus(errno, "fchown", kFsName);
-    if (work) RETURN_IF_ERROR(MakeDirectory(directory->get(), kWorkName, kWorkMode).status());
     if (fsync(directory->get()) != 0) return ErrnoStatus(errno, "fsync", name);
     return staged;
   }
@@ -171,6 +178,53 @@ absl::Status SnapshotTree::Publish(StagedDirectory staged, int64_t directory_id)
     DiscardUnowned(directory_id);
     return status;
   }
+  return absl::OkStatus();
+}
+
+absl::Status SnapshotTree::MakeSpares(const std::vector<int64_t>& ids) {
+  absl::Status status = TryMakeSpares(ids);
+  if (status.ok()) return status;
+  for (const int64_t id : ids) {
+    const absl::Status undo = MoveToTrash(spare_.get(), SnapshotDirectoryName(id));
+    if (!undo.ok()) LOG(ERROR) << "discard: " << kSpareName << "/" << id << ": " << undo.message();
+  }
+  return status;
+}
+
+absl::Status SnapshotTree::TryMakeSpares(const std::vector<int64_t>& ids) {
+  std::vector<UniqueFd> made;
+  for (const int64_t id : ids) {
+    ASSIGN_OR_RETURN(UniqueFd directory, MakeDirectory(spare_.get(), SnapshotDirectoryName(id), kPrivate));
+    RETURN_IF_ERROR(FurnishDirectory(directory.get(), /*work=*/true).status());
+    made.push_back(std::move(directory));
+  }
+  for (const UniqueFd& directory : made) {
+    if (fsync(directory.get()) != 0) return ErrnoStatus(errno, "fsync", kSpareName);
+  }
+  return fsync(spare_.get()) == 0 ? absl::OkStatus() : ErrnoStatus(errno, "fsync", kSpareName);
+}
+
+absl::Status SnapshotTree::PublishSpare(int64_t id) {
+  const std::string name = SnapshotDirectoryName(id);
+  if (renameat2(spare_.get(), name.c_str(), snapshots_.get(), name.c_str(), RENAME_NOREPLACE) == 0) {
+    return absl::OkStatus();
+  }
+  return ErrnoStatus(errno, "renameat2", name);
+}
+
+absl::Status SnapshotTree::SettleSpares(const absl::flat_hash_set<int64_t>& named) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, NamesIn(spare_.get()));
+  bool published = false;
+  for (const std::string& name : names) {
+    const std::optional<int64_t> id = ParseSnapshotDirectoryName(name);
+    if (id.has_value() && named.contains(*id) && !Exists(*id)) {
+      RETURN_IF_ERROR(PublishSpare(*id));
+      published = true;
+    } else {
+      RETURN_IF_ERROR(MoveToTrash(spare_.get(), name));
+    }
+  }
+  if (published && fsync(snapshots_.get()) != 0) return ErrnoStatus(errno, "fsync", kSnapshotsName);
   return absl::OkStatus();
 }
 

@@ -1,5 +1,5 @@
-// The directories under the root: made in new-*, renamed into snapshots/<n>, deleted by way of trash/. Names and
-// meaning: path_layout.h. What they belong to is the metadata store's business.
+// The directories under the root: made in new-* or, ahead, in spare/, renamed into snapshots/<n>, deleted by way of
+// trash/. Names and meaning: path_layout.h. What they belong to is the metadata store's business.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/cancellation.h"
@@ -66,6 +67,15 @@ class SnapshotTree {
   // Renames to snapshots/<id> and makes the name durable. AlreadyExists when the number is taken.
   absl::Status Publish(StagedDirectory staged, int64_t directory_id);
 
+  // Makes spare/<id>/{fs,work} for each id, root's, all of them on the disk when it returns; after an error, none.
+  absl::Status MakeSpares(const std::vector<int64_t>& ids);
+
+  // Renames spare/<id> to snapshots/<id>. After a power cut it may be in spare/ again, to be found by SettleSpares().
+  absl::Status PublishSpare(int64_t id);
+
+  // Renames those of `named` that are in spare/ to snapshots/, durably, and the others into the trash; only at start.
+  absl::Status SettleSpares(const absl::flat_hash_set<int64_t>& named);
+
   // Renames the staged fs/ over that of snapshots/<id> and makes the name durable. FailedPrecondition unless that one
   // is empty, NotFound when it is gone; nothing is changed then.
   absl::Status ReplaceEmptyFs(StagedDirectory staged, int64_t directory_id);
@@ -104,6 +114,7 @@ class SnapshotTree {
 
   absl::Status MakeDirectories();
   absl::Status TakeLock();
+  absl::Status TryMakeSpares(const std::vector<int64_t>& ids);
   absl::Status MoveToTrash(int parent_fd, const std::string& name);
   // Of `parent_fd`, which is the root's or snapshots/'s.
   void Strand(int parent_fd, const std::string& name, const absl::Status& why);
@@ -112,6 +123,7 @@ class SnapshotTree {
   UniqueFd root_;
   UniqueFd lock_;
   UniqueFd snapshots_;
+  UniqueFd spare_;
   UniqueFd trash_;
   std::function<void()> discard_listener_;
 

@@ -18,6 +18,8 @@ namespace sluice {
 namespace {
 
 constexpr absl::Duration kCleanupLimit = absl::Seconds(60);
+// Counted in a millisecond.
+constexpr int64_t kFewInodes = 500;
 
 absl::StatusOr<SnapshotRow> Require(const MetadataReader& reader, absl::string_view operation,
                                     const std::string& snapshotter, const std::string& key) {
@@ -30,6 +32,13 @@ absl::StatusOr<SnapshotInfo> InfoOf(const MetadataReader& reader, SnapshotRow ro
   ASSIGN_OR_RETURN(Labels labels, reader.LabelsOf(row.id));
   return SnapshotInfo{std::move(row.key), std::move(row.parent_key), row.kind, row.created,
                       row.updated,        std::move(labels)};
+}
+
+// Nothing if it must be counted.
+std::optional<Usage> KnownUsage(const SnapshotRow& row) {
+  if (row.usage.has_value()) return row.usage;
+  if (row.kind == SnapshotKind::kView || !row.directory_id.has_value()) return Usage{};
+  return std::nullopt;
 }
 
 // `labels` changed as the field mask `paths` says.
@@ -129,7 +138,11 @@ absl::Status Snapshotter::Place(SnapshotRow& row, const std::vector<int64_t>& pa
     if (fstat(parent.get(), &info) != 0) return ErrnoStatus(errno, "fstat", kFsName);
     owner = {info.st_uid, info.st_gid};
   }
-  ASSIGN_OR_RETURN(StagedDirectory staged, parts_.tree->Stage(row.kind == SnapshotKind::kActive, owner));
+  const bool active = row.kind == SnapshotKind::kActive;
+  const bool roots = owner.uid == 0 && owner.gid == 0;
+  if (parts_.spares != nullptr && active && roots) row.directory_id = parts_.spares->Take();
+  if (row.directory_id.has_value()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(StagedDirectory staged, parts_.tree->Stage(active, owner));
   ASSIGN_OR_RETURN(const int64_t directory_id, parts_.metadata->NextDirectoryId());
   RETURN_IF_ERROR(parts_.tree->Publish(std::move(staged), directory_id));
   row.directory_id = directory_id;
@@ -164,6 +177,8 @@ absl::StatusOr<std::vector<Mount>> Snapshotter::Mounts(const std::string& snapsh
 
 absl::Status Snapshotter::Commit(const std::string& snapshotter, const std::string& name, const std::string& key,
                                  const Labels& labels) {
+  // Before, so that the row needs no second transaction: who commits has ended writing.
+  const std::optional<Usage> counted = CountIfSmall(snapshotter, key);
   SnapshotRow row;
   std::vector<int64_t> unused;
   const auto write = [&](MetadataWriter& writer) -> absl::Status {
@@ -179,6 +194,9 @@ absl::Status Snapshotter::Commit(const std::string& snapshotter, const std::stri
       const int64_t own = row.directory_id.value_or(0);
       RETURN_IF_ERROR(SettleAdopted(writer, row));
       if (row.directory_id != own) unused.push_back(own);
+    } else if (counted.has_value()) {
+      row.usage = counted;
+      RETURN_IF_ERROR(writer.SetUsage(row.id, *counted));
     }
     return writer.CommitSnapshot(row.id, name, labels, parts_.now());
   };
@@ -263,8 +281,8 @@ absl::StatusOr<std::vector<SnapshotInfo>> Snapshotter::List(const std::string& s
   ASSIGN_OR_RETURN(const Filter filter, Filter::Parse(filters));
   std::vector<SnapshotInfo> infos;
   RETURN_IF_ERROR(parts_.metadata->Read([&](const MetadataReader& reader) -> absl::Status {
-    if (const auto& exact = filter.ref_and_parent(); exact.has_value() && !exact->ref.empty()) {
-      ASSIGN_OR_RETURN(infos, reader.ListByRef(snapshotter, exact->ref, exact->parent));
+    if (const std::optional<Filter::Label> label = filter.RequiredLabel(); label.has_value()) {
+      ASSIGN_OR_RETURN(infos, reader.ListByLabel(snapshotter, label->key, label->value));
     } else {
       ASSIGN_OR_RETURN(infos, reader.List(snapshotter));
     }
@@ -276,14 +294,33 @@ absl::StatusOr<std::vector<SnapshotInfo>> Snapshotter::List(const std::string& s
 
 absl::StatusOr<Usage> Snapshotter::GetUsage(const std::string& snapshotter, const std::string& key,
                                             const Cancellation& cancellation) {
+  ASSIGN_OR_RETURN(const SnapshotRow row, RowOf("usage", snapshotter, key));
+  if (const std::optional<Usage> known = KnownUsage(row)) return *known;
+  return Count(row, row.kind == SnapshotKind::kCommitted, &cancellation);
+}
+
+absl::StatusOr<std::optional<Usage>> Snapshotter::StoredUsage(const std::string& snapshotter, const std::string& key) {
+  ASSIGN_OR_RETURN(const SnapshotRow row, RowOf("usage", snapshotter, key));
+  return KnownUsage(row);
+}
+
+std::optional<Usage> Snapshotter::CountIfSmall(const std::string& snapshotter, const std::string& key) {
+  const absl::StatusOr<SnapshotRow> row = RowOf("commit", snapshotter, key);
+  if (!row.ok() || row->kind != SnapshotKind::kActive || row->adopted_id.has_value()) return std::nullopt;
+  const absl::StatusOr<UniqueFd> fs = parts_.tree->OpenFs(row->directory_id.value_or(0));
+  if (!fs.ok()) return std::nullopt;
+  const absl::StatusOr<Usage> usage = DiskUsage(fs->get(), &stopping_, kFewInodes);
+  return usage.ok() ? std::optional<Usage>(*usage) : std::nullopt;
+}
+
+absl::StatusOr<SnapshotRow> Snapshotter::RowOf(absl::string_view operation, const std::string& snapshotter,
+                                               const std::string& key) {
   SnapshotRow row;
   RETURN_IF_ERROR(parts_.metadata->Read([&](const MetadataReader& reader) -> absl::Status {
-    ASSIGN_OR_RETURN(row, Require(reader, "usage", snapshotter, key));
+    ASSIGN_OR_RETURN(row, Require(reader, operation, snapshotter, key));
     return absl::OkStatus();
   }));
-  if (row.usage.has_value()) return *row.usage;
-  if (row.kind == SnapshotKind::kView || !row.directory_id.has_value()) return Usage{};
-  return Count(row, row.kind == SnapshotKind::kCommitted, &cancellation);
+  return row;
 }
 
 absl::StatusOr<Usage> Snapshotter::Count(const SnapshotRow& row, bool store, const Cancellation* cancellation) {

@@ -32,6 +32,7 @@
 #include "snapshotter/prepare_ledger.h"
 #include "snapshotter/snapshot.h"
 #include "snapshotter/snapshot_tree.h"
+#include "snapshotter/spare_directories.h"
 
 namespace sluice {
 
@@ -42,9 +43,10 @@ struct SnapshotterParts {
   LayerStore* layers = nullptr;
   Janitor* janitor = nullptr;
   LayerProvider* provider = nullptr;
-  WorkerPool* quick = nullptr;      // for what takes milliseconds: the second half of Prepare
-  WorkerPool* walks = nullptr;      // for walks over directory trees
-  PrepareLedger* ledger = nullptr;  // told of layers that are left to containerd; null: nobody counts
+  WorkerPool* quick = nullptr;         // for what takes milliseconds: the second half of Prepare
+  WorkerPool* walks = nullptr;         // for walks over directory trees
+  SpareDirectories* spares = nullptr;  // null: every directory is made when it is needed
+  PrepareLedger* ledger = nullptr;     // told of layers that are left to containerd; null: nobody counts
   std::function<absl::Time()> now = absl::Now;
 };
 
@@ -72,7 +74,8 @@ class Snapshotter {
   absl::StatusOr<std::vector<Mount>> View(const PrepareRequest& request);
   absl::StatusOr<std::vector<Mount>> Mounts(const std::string& snapshotter, const std::string& key);
 
-  // The active `key` becomes the committed `name`, with these labels alone. Its usage is counted in the background.
+  // The active `key` becomes the committed `name`, with these labels alone. Unless there is little to count, its usage
+  // is counted in the background.
   absl::Status Commit(const std::string& snapshotter, const std::string& name, const std::string& key,
                       const Labels& labels);
 
@@ -93,6 +96,9 @@ class Snapshotter {
   // Walks the directory of an active snapshot, or of a committed one that has not been counted yet.
   absl::StatusOr<Usage> GetUsage(const std::string& snapshotter, const std::string& key,
                                  const Cancellation& cancellation);
+
+  // Nothing if GetUsage() would have to walk.
+  absl::StatusOr<std::optional<Usage>> StoredUsage(const std::string& snapshotter, const std::string& key);
 
   // Waits until what Remove has put aside is deleted, at most a minute; the rest is deleted in the background.
   void Cleanup(const Cancellation& cancellation);
@@ -119,6 +125,9 @@ class Snapshotter {
   absl::Status CheckDirectories(absl::string_view operation, const std::string& key, const MountPlan& plan) const;
   absl::Status SettleAdopted(MetadataWriter& writer, SnapshotRow& row);
   void DiscardUnused(const std::vector<int64_t>& directories);
+  absl::StatusOr<SnapshotRow> RowOf(absl::string_view operation, const std::string& snapshotter,
+                                    const std::string& key);
+  std::optional<Usage> CountIfSmall(const std::string& snapshotter, const std::string& key);
   void CountLater(const SnapshotRow& row);
   absl::StatusOr<Usage> Count(const SnapshotRow& row, bool store, const Cancellation* cancellation);
 

@@ -22,6 +22,7 @@
 #include "snapshotter/prepare_ledger.h"
 #include "snapshotter/snapshot_tree.h"
 #include "snapshotter/snapshotter.h"
+#include "snapshotter/spare_directories.h"
 #include "tests/testing/temp_dir.h"
 
 namespace sluice::testing {
@@ -109,7 +110,9 @@ class PrepareResult {
 
 class SnapshotterFixture {
  public:
-  SnapshotterFixture() { Start(); }
+  enum class Spares { kNone, kMadeAhead };
+  // With spares nobody knows which number the next directory has.
+  explicit SnapshotterFixture(Spares spares = Spares::kNone) : wants_spares_(spares == Spares::kMadeAhead) { Start(); }
   ~SnapshotterFixture() { Stop(); }
 
   void Start() {
@@ -129,6 +132,8 @@ class SnapshotterFixture {
     parts.provider = &provider_;
     parts.quick = quick_.get();
     parts.walks = walks_.get();
+    if (wants_spares_) spares_ = std::make_unique<SpareDirectories>(*tree_, *metadata_);
+    parts.spares = spares_.get();
     parts.ledger = &ledger_;
     parts.now = [this] { return clock_.Now(); };
     snapshotter_ = std::make_unique<Snapshotter>(parts);
@@ -140,6 +145,7 @@ class SnapshotterFixture {
     walks_.reset();
     quick_.reset();
     snapshotter_.reset();
+    spares_.reset();
     janitor_.reset();
     layers_.reset();
     metadata_.reset();
@@ -193,6 +199,7 @@ class SnapshotterFixture {
   }
 
  private:
+  const bool wants_spares_;
   TempDir dir_{TempDir::Place::kMemory};
   ManualClock clock_;
   PrepareLedger ledger_;
@@ -201,6 +208,7 @@ class SnapshotterFixture {
   std::unique_ptr<MetadataStore> metadata_;
   std::unique_ptr<LayerStore> layers_;
   std::unique_ptr<Janitor> janitor_;
+  std::unique_ptr<SpareDirectories> spares_;
   std::unique_ptr<WorkerPool> quick_;
   std::unique_ptr<WorkerPool> walks_;
   std::unique_ptr<Snapshotter> snapshotter_;

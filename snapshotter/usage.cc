@@ -25,7 +25,8 @@ using Inode = std::pair<dev_t, ino_t>;
 // Depth first with one open directory: ancestors are found again through "..", and checked to be the same.
 class UsageWalk {
  public:
-  explicit UsageWalk(const Cancellation* cancellation) : cancellation_(cancellation) {}
+  UsageWalk(const Cancellation* cancellation, int64_t most_inodes)
+      : cancellation_(cancellation), most_inodes_(most_inodes) {}
 
   absl::StatusOr<Usage> Run(int root_fd) {
     UniqueFd current(openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -80,6 +81,7 @@ class UsageWalk {
       if (entry == nullptr) break;
       const std::string name = entry->d_name;
       if (name == "." || name == "..") continue;
+      if (usage_.inodes >= most_inodes_) return absl::OutOfRangeError("a tree of more inodes");
       struct stat info;
       if (fstatat(fd, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
         if (errno == ENOENT) continue;
@@ -115,6 +117,7 @@ class UsageWalk {
   }
 
   const Cancellation* cancellation_;
+  const int64_t most_inodes_;
   std::vector<Level> levels_;
   absl::flat_hash_set<Inode> linked_;  // inodes with several names that were counted
   Usage usage_;
@@ -122,9 +125,9 @@ class UsageWalk {
 
 }  // namespace
 
-absl::StatusOr<Usage> DiskUsage(int directory_fd, const Cancellation* cancellation) {
+absl::StatusOr<Usage> DiskUsage(int directory_fd, const Cancellation* cancellation, int64_t most_inodes) {
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    absl::StatusOr<Usage> usage = UsageWalk(cancellation).Run(directory_fd);
+    absl::StatusOr<Usage> usage = UsageWalk(cancellation, most_inodes).Run(directory_fd);
     if (usage.ok() || !absl::IsAborted(usage.status())) return usage;
   }
   return absl::UnavailableError("directories keep moving while they are counted");

@@ -175,22 +175,18 @@ absl::StatusOr<std::vector<SnapshotInfo>> MetadataReader::List(const std::string
                         snapshotter));
 }
 
-absl::StatusOr<std::vector<SnapshotInfo>> MetadataReader::ListByRef(const std::string& snapshotter,
-                                                                    const std::string& ref,
-                                                                    const std::string& parent) const {
-  std::optional<int64_t> parent_id;
-  if (!parent.empty()) {
-    ASSIGN_OR_RETURN(const std::optional<SnapshotRow> row, Snapshot(snapshotter, parent));
-    if (!row.has_value()) return std::vector<SnapshotInfo>();
-    parent_id = row->id;
-  }
-  return ReadInfos(connection_.Query("SELECT " SLUICE_SNAPSHOT_COLUMNS
-                                     "WHERE s.snapshotter = ? AND s.ref = ? AND s.parent_id IS ? ORDER BY s.id",
-                                     snapshotter, ref, parent_id),
-                   connection_.Query("SELECT label.snapshot_id, label.key, label.value FROM label "
-                                     "JOIN snapshot s ON s.id = label.snapshot_id "
-                                     "WHERE s.snapshotter = ? AND s.ref = ? AND s.parent_id IS ? ORDER BY s.id",
-                                     snapshotter, ref, parent_id));
+// The plus keeps SQLite from walking through all of the proxy name's snapshots instead.
+#define SLUICE_HAS_LABEL \
+  "WHERE s.id IN (SELECT snapshot_id FROM label WHERE key = ? AND value = ?) AND +s.snapshotter = ? ORDER BY s.id"
+
+absl::StatusOr<std::vector<SnapshotInfo>> MetadataReader::ListByLabel(const std::string& snapshotter,
+                                                                      const std::string& key,
+                                                                      const std::string& value) const {
+  return ReadInfos(
+      connection_.Query("SELECT " SLUICE_SNAPSHOT_COLUMNS SLUICE_HAS_LABEL, key, value, snapshotter),
+      connection_.Query(
+          "SELECT l.snapshot_id, l.key, l.value FROM snapshot s JOIN label l ON l.snapshot_id = s.id " SLUICE_HAS_LABEL,
+          key, value, snapshotter));
 }
 
 absl::StatusOr<std::vector<std::string>> MetadataReader::Snapshotters() const {

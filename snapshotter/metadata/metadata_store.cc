@@ -16,7 +16,8 @@
 namespace sluice {
 namespace {
 
-constexpr int kReaders = 4;
+// A list of everything holds one for long; the others are for calls of microseconds.
+constexpr int kReaders = 5;
 // One write to the database gives this many directory numbers.
 constexpr int64_t kIdBlock = 256;
 constexpr char kReservedIdKey[] = "directory_ids_reserved_below";

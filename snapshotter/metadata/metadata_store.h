@@ -78,9 +78,9 @@ class MetadataReader {
                                                             std::optional<int64_t> parent_id) const;
   // All snapshots of the proxy name, oldest first.
   absl::StatusOr<std::vector<SnapshotInfo>> List(const std::string& snapshotter) const;
-  // Those of any kind with this ref label over this parent ("" = none).
-  absl::StatusOr<std::vector<SnapshotInfo>> ListByRef(const std::string& snapshotter, const std::string& ref,
-                                                      const std::string& parent) const;
+  // Those of them that have this label.
+  absl::StatusOr<std::vector<SnapshotInfo>> ListByLabel(const std::string& snapshotter, const std::string& key,
+                                                        const std::string& value) const;
   // The proxy names that have snapshots.
   absl::StatusOr<std::vector<std::string>> Snapshotters() const;
   // Committed snapshots whose usage is not stored.

@@ -12,6 +12,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::SizeIs;
 using testing::StatusIs;
 
 const absl::Time kThen = absl::FromUnixNanos(1'700'000'000'123'456'789);
@@ -199,19 +200,28 @@ TEST_F(MetadataStoreTest, OldestCommittedByRefAndParent) {
   EXPECT_EQ(find("sha256:aa", parent)->key, "first");
   EXPECT_EQ(find("sha256:aa", std::nullopt)->key, "root");
   EXPECT_EQ(find("sha256:bb", parent), std::nullopt);
+}
 
-  const auto list = [&](const std::string& over) {
-    std::vector<std::string> names;
-    for (const SnapshotInfo& info :
-         Read([&](const MetadataReader& reader) { return reader.ListByRef("s", "sha256:aa", over); })) {
-      EXPECT_EQ(info.labels, labels);
-      names.push_back(info.name);
-    }
-    return names;
+TEST_F(MetadataStoreTest, ListByLabel) {
+  const Labels both = {{"a", "1"}, {"b", "2"}};
+  const int64_t parent = Insert("s", "p", SnapshotKind::kCommitted, std::nullopt, std::nullopt, {{"a", "2"}});
+  Insert("s", "active", SnapshotKind::kActive, parent, std::nullopt, both);
+  Insert("s", "view", SnapshotKind::kView, parent, std::nullopt, both);
+  Insert("s", "unlike", SnapshotKind::kView, parent, std::nullopt, {{"b", "1"}});
+  Insert("other", "elsewhere", SnapshotKind::kActive, std::nullopt, std::nullopt, both);
+
+  const auto list = [&](const std::string& key, const std::string& value) {
+    return Read([&](const MetadataReader& reader) { return reader.ListByLabel("s", key, value); });
   };
-  EXPECT_THAT(list("p"), ElementsAre("active", "second", "first"));
-  EXPECT_THAT(list(""), ElementsAre("root"));
-  EXPECT_THAT(list("unknown"), IsEmpty());
+  const std::vector<SnapshotInfo> ones = list("a", "1");
+  ASSERT_THAT(ones, SizeIs(2));
+  EXPECT_EQ(ones[0].name, "active");
+  EXPECT_EQ(ones[0].parent, "p");
+  EXPECT_EQ(ones[0].labels, both);
+  EXPECT_EQ(ones[1].name, "view");
+  EXPECT_EQ(ones[1].labels, both);
+  EXPECT_THAT(list("a", "3"), IsEmpty());
+  EXPECT_THAT(list("b", ""), IsEmpty());
 }
 
 TEST_F(MetadataStoreTest, TheRefFollowsTheLabel) {

@@ -75,6 +75,9 @@ CREATE INDEX layer_blob ON layer(blob_digest);
 ALTER TABLE snapshot ADD COLUMN adopted_id INTEGER;
 CREATE INDEX snapshot_adopted ON snapshot(adopted_id) WHERE adopted_id IS NOT NULL;
 )sql",
+    R"sql(
+CREATE INDEX label_value ON label(key, value);  -- clients list by a label
+)sql",
 };
 
 absl::StatusOr<int64_t> Version(SqliteConnection& connection) {

@@ -24,7 +24,7 @@ class AdminServiceTest : public ::testing::Test {
  protected:
   AdminServiceTest() : pool_(2) {
     cache_ = BlobCache::Open(dir_.At("cache"), {.max_bytes = 1000}).value();
-    snapshots_ = std::make_unique<SnapshotsService>(ServiceParts{&*snapshotter_, &pool_, &pool_, &pool_});
+    snapshots_ = std::make_unique<SnapshotsService>(ServiceParts{&*snapshotter_, &pool_, &pool_, &pool_, &pool_});
     AdminFacts facts{"1.2.3", "/the/root", "/the/containerd.sock", {}};
     facts.configuration.set_path("/the/config.toml");
     admin_ = std::make_unique<AdminService>(

@@ -95,7 +95,7 @@ class DiffServiceTest : public ::testing::Test {
   WorkerPool quick_{2};
   WorkerPool walks_{1};
   WorkerPool cleanup_{1};
-  SnapshotsService snapshots_{ServiceParts{&*applier_.snapshotter(), &quick_, &walks_, &cleanup_}};
+  SnapshotsService snapshots_{ServiceParts{&*applier_.snapshotter(), &quick_, &walks_, &cleanup_, &quick_}};
   DiffService diff_{*applier_, snapshots_};
   std::unique_ptr<Server> server_;
   std::unique_ptr<diff_v1::Diff::Stub> stub_;

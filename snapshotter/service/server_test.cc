@@ -37,7 +37,7 @@ constexpr char kDiffName[] = "containerd.services.diff.v1.Diff";
 class ServerTest : public ::testing::Test {
  protected:
   ServerTest() : quick_(2), walks_(1), cleanup_(1) {
-    ServiceParts parts{&*snapshotter_, &quick_, &walks_, &cleanup_};
+    ServiceParts parts{&*snapshotter_, &quick_, &walks_, &cleanup_, &quick_};
     parts.ledger = &prepares_;
     parts.on_layer_wanted = [this] { Note("wanted"); };
     parts.on_layer_answered = [this](const PrepareRequest& request, const absl::Status& answer) {

@@ -1,6 +1,7 @@
 #include "snapshotter/service/snapshots_service.h"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -66,6 +67,15 @@ grpc::ServerUnaryReactor* SnapshotsService::RunOn(WorkerPool& pool, Work work) {
   }
   pool.Submit([call, work = std::move(work)]() mutable { call->End(work(call->cancellation())); });
   return call;
+}
+
+template <typename Work>
+grpc::ServerUnaryReactor* SnapshotsService::RunHere(grpc::CallbackServerContext& context, Work work) {
+  absl::Status status = Admission();
+  if (status.ok()) status = work();
+  grpc::ServerUnaryReactor* const reactor = context.DefaultReactor();
+  reactor->Finish(ToGrpcStatus(status));
+  return reactor;
 }
 
 // A Prepare: its answer may come long after the pool's thread has left it.
@@ -194,11 +204,11 @@ grpc::ServerUnaryReactor* SnapshotsService::View(grpc::CallbackServerContext* co
   });
 }
 
-grpc::ServerUnaryReactor* SnapshotsService::Mounts(grpc::CallbackServerContext*,
+grpc::ServerUnaryReactor* SnapshotsService::Mounts(grpc::CallbackServerContext* context,
                                                    const snapshots_v1::MountsRequest* request,
                                                    snapshots_v1::MountsResponse* response) {
   Trace("mounts", request->snapshotter(), request->key());
-  return RunOn(*parts_.quick, [this, request, response](const Cancellation&) -> absl::Status {
+  return RunHere(*context, [this, request, response]() -> absl::Status {
     ASSIGN_OR_RETURN(const std::vector<Mount> mounts,
                      parts_.snapshotter->Mounts(request->snapshotter(), request->key()));
     ToProto(mounts, *response->mutable_mounts());
@@ -227,11 +237,11 @@ grpc::ServerUnaryReactor* SnapshotsService::Remove(grpc::CallbackServerContext*,
   });
 }
 
-grpc::ServerUnaryReactor* SnapshotsService::Stat(grpc::CallbackServerContext*,
+grpc::ServerUnaryReactor* SnapshotsService::Stat(grpc::CallbackServerContext* context,
                                                  const snapshots_v1::StatSnapshotRequest* request,
                                                  snapshots_v1::StatSnapshotResponse* response) {
   Trace("stat", request->snapshotter(), request->key());
-  return RunOn(*parts_.quick, [this, request, response](const Cancellation&) -> absl::Status {
+  return RunHere(*context, [this, request, response]() -> absl::Status {
     ASSIGN_OR_RETURN(const SnapshotInfo info, parts_.snapshotter->Stat(request->snapshotter(), request->key()));
     ToProto(info, *response->mutable_info());
     return absl::OkStatus();
@@ -260,17 +270,27 @@ grpc::ServerWriteReactor<snapshots_v1::ListSnapshotsResponse>* SnapshotsService:
     reactor->Start(admission);
     return reactor;
   }
-  parts_.quick->Submit([this, reactor, request] {
+  parts_.lists->Submit([this, reactor, request] {
     const auto& filters = request->filters();
     reactor->Start(parts_.snapshotter->List(request->snapshotter(), {filters.begin(), filters.end()}));
   });
   return reactor;
 }
 
-grpc::ServerUnaryReactor* SnapshotsService::Usage(grpc::CallbackServerContext*,
+grpc::ServerUnaryReactor* SnapshotsService::Usage(grpc::CallbackServerContext* context,
                                                   const snapshots_v1::UsageRequest* request,
                                                   snapshots_v1::UsageResponse* response) {
   Trace("usage", request->snapshotter(), request->key());
+  const absl::StatusOr<std::optional<sluice::Usage>> stored =
+      parts_.snapshotter->StoredUsage(request->snapshotter(), request->key());
+  if (!stored.ok() || stored->has_value()) {
+    return RunHere(*context, [&stored, response]() -> absl::Status {
+      RETURN_IF_ERROR(stored.status());
+      response->set_size((*stored)->bytes);
+      response->set_inodes((*stored)->inodes);
+      return absl::OkStatus();
+    });
+  }
   return RunOn(*parts_.walks, [this, request, response](const Cancellation& cancellation) -> absl::Status {
     ASSIGN_OR_RETURN(const sluice::Usage usage,
                      parts_.snapshotter->GetUsage(request->snapshotter(), request->key(), cancellation));

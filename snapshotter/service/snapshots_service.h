@@ -18,9 +18,10 @@ namespace snapshots_v1 = containerd::services::snapshots::v1;
 // What the service works with, borrowed for its life. A walk or a deletion never keeps a quick call waiting.
 struct ServiceParts {
   Snapshotter* snapshotter = nullptr;
-  WorkerPool* quick = nullptr;    // transactions of milliseconds
+  WorkerPool* quick = nullptr;    // transactions of milliseconds: what must wait for the disk
   WorkerPool* walks = nullptr;    // Usage
   WorkerPool* cleanup = nullptr;  // Cleanup, which waits up to a minute
+  WorkerPool* lists = nullptr;    // List, which takes long where there is much to list
   // Told when a Prepare that asks for a layer begins, and when it is answered: AlreadyExists if the layer is there.
   // They return at once. Both null, or neither.
   std::function<void()> on_layer_wanted = nullptr;
@@ -28,7 +29,8 @@ struct ServiceParts {
   PrepareLedger* ledger = nullptr;  // told of every Prepare; null: nobody counts
 };
 
-// Thread-safe. gRPC's own threads only hand the calls to the pools; a Prepare that waits for its layer holds no thread.
+// Thread-safe. gRPC's own threads answer what is read from memory in microseconds, and hand all other calls to the
+// pools; a Prepare that waits for its layer holds no thread.
 class SnapshotsService final : public snapshots_v1::Snapshots::CallbackService {
  public:
   explicit SnapshotsService(const ServiceParts& parts) : parts_(parts) {}
@@ -79,6 +81,10 @@ class SnapshotsService final : public snapshots_v1::Snapshots::CallbackService {
   std::function<void(const absl::Status&)> Follow(const snapshots_v1::PrepareSnapshotRequest& request) const;
 
   void TellAdmission() SLUICE_REQUIRES(mutex_);
+
+  // Ends the call with what `work` returns now.
+  template <typename Work>
+  grpc::ServerUnaryReactor* RunHere(grpc::CallbackServerContext& context, Work work);
 
   // Runs `work` on `pool` and ends the call with what it returns.
   template <typename Work>
