@@ -36,6 +36,13 @@ TEST(UsageTest, CountsDistinctInodesAndTheirBlocks) {
                              AllocatedBytes(sub + "/outside"));
 }
 
+TEST(UsageTest, EndsWhereThereIsMoreThanWanted) {
+  const TempDir dir;
+  for (const char* name : {"a", "b", "c"}) std::ofstream(dir.At(name)).close();
+  EXPECT_EQ(DiskUsage(dir.fd(), nullptr, 4).value().inodes, 4);
+  EXPECT_THAT(DiskUsage(dir.fd(), nullptr, 3), testing::StatusIs(absl::StatusCode::kOutOfRange));
+}
+
 TEST(UsageTest, HolesTakeNothing) {
   const TempDir dir(TempDir::Place::kMemory);
   std::ofstream(dir.At("sparse")).close();

@@ -296,6 +296,32 @@ TEST_F(ServerTest, ListOfManyLabelsIsNoLargeMessage) {
   EXPECT_EQ(count, 100);
 }
 
+TEST_F(ServerTest, WhatIsReadWaitsForNoPool) {
+  ASSERT_TRUE(Prepare("key").ok());
+  ASSERT_TRUE(Prepare("layer").ok());
+  ASSERT_TRUE(Commit("base", "layer").ok());
+  std::promise<void> free;
+  const std::shared_future<void> freed = free.get_future().share();
+  for (WorkerPool* pool : {&quick_, &quick_, &walks_, &cleanup_}) pool->Submit([freed] { freed.wait(); });
+
+  snapshots_v1::StatSnapshotResponse stat;
+  EXPECT_TRUE(Stat("key", &stat).ok());
+  snapshots_v1::MountsRequest mounts_request;
+  mounts_request.set_snapshotter("sluice");
+  mounts_request.set_key("key");
+  snapshots_v1::MountsResponse mounts;
+  EXPECT_TRUE(Call(&snapshots_v1::Snapshots::Stub::Mounts, mounts_request, &mounts).ok());
+  EXPECT_EQ(mounts.mounts_size(), 1);
+  // A small layer was counted in its Commit, so there is nothing to walk.
+  snapshots_v1::UsageRequest usage_request;
+  usage_request.set_snapshotter("sluice");
+  usage_request.set_key("base");
+  snapshots_v1::UsageResponse usage;
+  EXPECT_TRUE(Call(&snapshots_v1::Snapshots::Stub::Usage, usage_request, &usage).ok());
+  EXPECT_EQ(usage.inodes(), 1);
+  free.set_value();
+}
+
 TEST_F(ServerTest, AnEmptyListAndABadFilter) {
   for (const char* filter : {"", "=="}) {
     snapshots_v1::ListSnapshotsRequest request;
