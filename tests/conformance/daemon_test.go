@@ -29,21 +29,22 @@ var daemonPath = flag.String("daemon", "", "path of containerd-sluice-grpc")
 // startDaemon runs a daemon with socket and state ("state") below root, and returns a connection to it, and
 // how to end both.
 func startDaemon(ctx context.Context, root string) (*grpc.ClientConn, func() error, error) {
-	daemon, err := daemonCommand(root)
+	// The host's containerd, if there is one, has nothing to do with this.
+	daemon, err := daemonCommand(root, containerdAt(filepath.Join(root, "no-containerd.sock")))
 	if err != nil {
 		return nil, nil, err
 	}
 	return startServer(ctx, daemon, root)
 }
 
-func daemonCommand(root string) (*exec.Cmd, error) {
-	config := filepath.Join(root, "config.toml")
-	// The host's containerd, if there is one, has nothing to do with this.
-	containerd := fmt.Sprintf("[containerd]\naddress = %q\n", filepath.Join(root, "no-containerd.sock"))
-	if err := os.WriteFile(config, []byte(containerd), 0600); err != nil {
+func containerdAt(socket string) string { return fmt.Sprintf("[containerd]\naddress = %q\n", socket) }
+
+func daemonCommand(root, config string) (*exec.Cmd, error) {
+	path := filepath.Join(root, "config.toml")
+	if err := os.WriteFile(path, []byte(config), 0600); err != nil {
 		return nil, err
 	}
-	return exec.Command(*daemonPath, "--config", config, "--root", filepath.Join(root, "state"), "--address", socketBelow(root)), nil
+	return exec.Command(*daemonPath, "--config", path, "--root", filepath.Join(root, "state"), "--address", socketBelow(root)), nil
 }
 
 func socketBelow(root string) string { return filepath.Join(root, "s.sock") }

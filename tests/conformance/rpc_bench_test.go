@@ -55,7 +55,7 @@ func startBenchServer(t *testing.T, root string, ours bool, population int) *ben
 	if ours {
 		err = loadOurs(state, population)
 		if err == nil {
-			command, err = daemonCommand(root)
+			command, err = daemonCommand(root, containerdAt(filepath.Join(root, "no-containerd.sock")))
 		}
 	} else {
 		err = loadTheirs(state, population)
