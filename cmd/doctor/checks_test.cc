@@ -277,7 +277,8 @@ const Row kClientRows[] = {
      "unpack "
      "platforms defined\"\nin /etc/c.toml:\n[[plugins.\"io.containerd.transfer.v1.local\".unpack_config]]\n  platform "
      "= "
-     "\"$PLATFORM\"\n  snapshotter = \"overlayfs\"\n[[plugins.\"io.containerd.transfer.v1.local\".unpack_config]]\n  "
+     "\"$PLATFORM\"\n  snapshotter = \"overlayfs\"\n  differ = "
+     "\"walking\"\n[[plugins.\"io.containerd.transfer.v1.local\".unpack_config]]\n  "
      "platform = \"$PLATFORM\"\n  snapshotter = \"sluice\"\n  differ = \"sluice-diff\"\nthen: systemctl restart "
      "containerd"},
     {"UnpackConfigLacksUs", [](NodeFacts& f) { f.containerd_config.unpack->pop_back(); },
@@ -287,9 +288,11 @@ const Row kClientRows[] = {
     {"OverlayfsIsGone", [](NodeFacts& f) { f.containerd_config.unpack->erase(f.containerd_config.unpack->begin()); },
      "warn transfer: unpack_config lists sluice alone: pulls with overlayfs fail, its default is gone\nin "
      "/etc/c.toml:\n[[plugins.\"io.containerd.transfer.v1.local\".unpack_config]]\n  platform = \"$PLATFORM\"\n  "
-     "snapshotter = \"overlayfs\"\nthen: systemctl restart containerd"},
+     "snapshotter = \"overlayfs\"\n  differ = \"walking\"\nthen: systemctl restart containerd"},
     {"UnknownDiffer", [](NodeFacts& f) { f.containerd_config.proxies.pop_back(); },
-     "fail transfer: unpack_config names the differ sluice-diff, which is not registered\nin "
+     "fail transfer: unpack_config names the differ sluice-diff, which is not registered: containerd starts without "
+     "CRI "
+     "and without pulls\nin "
      "/etc/c.toml:\n[proxy_plugins.sluice-diff]\n  type = \"diff\"\n  address = \"$SOCKET\"\nthen: systemctl restart "
      "containerd"},
     {"DifferForAll",
@@ -297,8 +300,15 @@ const Row kClientRows[] = {
        f.containerd_config.diff_order = {{"sluice-diff", "walking"}};
      },
      "warn differ: sluice-diff is in the list of the diff service: while the daemon is down every pull of this node "
-     "fails, "
-     "with overlayfs too\nin /etc/c.toml:\n[plugins.\"io.containerd.service.v1.diff-service\"]\n  default = "
+     "fails, with overlayfs too\nin /etc/c.toml:\n[plugins.\"io.containerd.service.v1.diff-service\"]\n  default = "
+     "[\"walking\"]\nthen: systemctl restart containerd"},
+    {"DifferForAllAndNotForUs",
+     [](NodeFacts& f) {
+       f.containerd_config.diff_order = {{"sluice-diff", "walking"}};
+       f.containerd_config.unpack->back().differ.clear();
+     },
+     "warn differ: sluice-diff is in the list of the diff service: while the daemon is down every pull of this node "
+     "fails, with overlayfs too\nin /etc/c.toml:\n[plugins.\"io.containerd.service.v1.diff-service\"]\n  default = "
      "[\"walking\"]\nand name it for our snapshotter alone:\n"
      "[[plugins.\"io.containerd.transfer.v1.local\".unpack_config]]\n  platform = \"$PLATFORM\"\n  snapshotter = "
      "\"sluice\"\n  differ = \"sluice-diff\"\nthen: systemctl restart containerd"},

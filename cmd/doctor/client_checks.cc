@@ -10,6 +10,8 @@ namespace sluice {
 namespace {
 
 constexpr char kOverlayfs[] = "overlayfs";
+// Named, because containerd would else choose among all differs, ours included.
+constexpr char kOverlayfsDiffer[] = "walking";
 constexpr char kKubernetes[] = "k8s.io";
 constexpr size_t kMostImages = 10;
 
@@ -36,10 +38,11 @@ void CheckTransfer(const NodeFacts& facts, Findings& findings) {
   }
   const std::string& name = ours[0].name;
   if (!facts.containerd_config.unpack.has_value()) {
-    return findings.Fail("transfer",
-                         absl::StrCat("no unpack_config: containerd's own has overlayfs alone, and a pull with ", name,
-                                      " ends with \"no unpack platforms defined\""),
-                         InContainerdConfig(facts, absl::StrCat(UnpackEntry(kOverlayfs, ""), OurEntry(facts, name))));
+    return findings.Fail(
+        "transfer",
+        absl::StrCat("no unpack_config: containerd's own has overlayfs alone, and a pull with ", name,
+                     " ends with \"no unpack platforms defined\""),
+        InContainerdConfig(facts, absl::StrCat(UnpackEntry(kOverlayfs, kOverlayfsDiffer), OurEntry(facts, name))));
   }
   const std::vector<UnpackConfiguration>& entries = *facts.containerd_config.unpack;
   if (!Lists(entries, name)) {
@@ -53,16 +56,22 @@ void CheckTransfer(const NodeFacts& facts, Findings& findings) {
     const auto has_name = [&](const ProxyPlugin& proxy) { return proxy.type == "diff" && proxy.name == entry.differ; };
     if (absl::c_any_of(facts.containerd_config.proxies, has_name)) continue;
     return findings.Fail("transfer",
-                         absl::StrCat("unpack_config names the differ ", entry.differ, ", which is not registered"),
+                         absl::StrCat("unpack_config names the differ ", entry.differ,
+                                      ", which is not registered: containerd starts without CRI and without pulls"),
                          InContainerdConfig(facts, DiffProxyTable(entry.differ, facts.address)));
   }
   if (!Lists(entries, kOverlayfs)) {
     return findings.Warn(
         "transfer",
         absl::StrCat("unpack_config lists ", name, " alone: pulls with overlayfs fail, its default is gone"),
-        InContainerdConfig(facts, UnpackEntry(kOverlayfs, "")));
+        InContainerdConfig(facts, UnpackEntry(kOverlayfs, kOverlayfsDiffer)));
   }
   findings.Ok("transfer", absl::StrCat("unpack_config has ", name, " and overlayfs"));
+}
+
+bool IsNamedByUnpackConfig(const ContainerdConfig& config, const std::string& differ) {
+  return config.unpack.has_value() &&
+         absl::c_any_of(*config.unpack, [&differ](const UnpackConfiguration& entry) { return entry.differ == differ; });
 }
 
 // In the diff service's list a differ is asked first by every pull, with whatever snapshotter.
@@ -73,7 +82,8 @@ void CheckDiffer(const NodeFacts& facts, Findings& findings) {
   for (const std::string& name : order) {
     if (!Uses(ours, name)) continue;
     std::string mend = "[plugins.\"io.containerd.service.v1.diff-service\"]\n  default = [\"walking\"]";
-    if (facts.containerd.version.has_value() && *facts.containerd.version >= kSinceTransferPull) {
+    if (facts.containerd.version.has_value() && *facts.containerd.version >= kSinceTransferPull &&
+        !IsNamedByUnpackConfig(facts.containerd_config, name)) {
       absl::StrAppend(&mend, "\nand name it for our snapshotter alone:\n", UnpackEntry("sluice", name));
     }
     return findings.Warn("differ",

@@ -266,10 +266,25 @@ containerd_up() { # SETUP
 
 # containerd_run: configured as it is.
 containerd_run() {
+  containerd_begin
+  wait_until 20 "containerd's CRI does not serve" cri images
+}
+
+# containerd_begin: the same, where CRI may have a reason not to serve.
+containerd_begin() {
   containerd >>"$node/containerd.log" 2>&1 &
   containerd_pid=$!
   wait_until 20 "containerd does not serve" ctr version
-  wait_until 20 "containerd's CRI does not serve" cri images
+}
+
+# systemctl ARGUMENT...: what pages and programs tell people to type, where there is no systemd.
+systemctl() {
+  case $* in
+    "restart containerd") containerd_stop && containerd_run ;;
+    "restart containerd-sluice-grpc") sluice_stop && daemon_up && await_daemon ;;
+    "disable --now containerd-sluice-grpc") sluice_stop ;;
+    *) fail "nothing is known of systemctl $*" ;;
+  esac
 }
 
 # --- clients ---

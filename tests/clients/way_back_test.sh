@@ -19,15 +19,6 @@ declare -A pods=() containers=()
 
 # --- the page ---
 
-# There is no systemd here.
-systemctl() {
-  case $* in
-    "restart containerd") containerd_stop && containerd_run ;;
-    "disable --now containerd-sluice-grpc") sluice_stop ;;
-    *) fail "docs/rollback.md: systemctl $*" ;;
-  esac
-}
-
 # follow NAME [EXIT_CODE]: the page's commands, typed by root; $node/typed is what the last one printed.
 follow() {
   local -a commands

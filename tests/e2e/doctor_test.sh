@@ -4,6 +4,7 @@
 #   doctor_test.sh DAEMON SLUICECTL
 set -euo pipefail
 . tests/e2e/lib.sh
+. tests/e2e/doctor_lib.sh
 node_isolate "$0" "$@"
 node_programs "$1" "$2"
 
@@ -21,22 +22,6 @@ doctor() {
   code=0
   "$SLUICECTL" doctor --json --config "${config:-$node/sluice.toml}" --address "${socket:-$node/sluice.sock}" \
     --containerd-config "${containerd_config:-$node/containerd.toml}" >"$node/doctor.json" 2>"$node/doctor.err" || code=$?
-}
-
-# expect VERDICT CHECK SEEN [MEND]: one finding is so, SEEN and MEND being parts of what it says.
-expect() {
-  jq -e --arg verdict "$1" --arg check "$2" --arg seen "$3" --arg mend "${4-}" 'any(.checks[];
-    .verdict == $verdict and .check == $check and (.seen | contains($seen)) and ((.mend // "") | contains($mend)))' \
-    "$node/doctor.json" >/dev/null || fail "no '$1 $2: $3' with mend '${4-}' in $(cat "$node/doctor.json" "$node/doctor.err")"
-  if [ "$1" = fail ]; then
-    [ "$code" = 1 ] || fail "exit code $code with a failed check"
-  fi
-  note "$1 $2: $3"
-}
-
-expect_healthy() {
-  [ "$code" = 0 ] || fail "exit code $code: $(cat "$node/doctor.err")"
-  jq -e '.failed == 0 and .warned == 0' "$node/doctor.json" >/dev/null || fail "complaints: $(jq .checks "$node/doctor.json")"
 }
 
 # mended: doctor has no complaint any more.
