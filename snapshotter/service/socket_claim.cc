@@ -87,9 +87,12 @@ absl::StatusOr<UniqueFd> SocketClaim::Listen() {
   if (!listening.valid()) return ErrnoStatus(errno, "socket", path_);
   if (unlink(temporary_path_.c_str()) != 0 && errno != ENOENT) return ErrnoStatus(errno, "unlink", temporary_path_);
   const sockaddr_un address = AddressOf(temporary_path_);
-  if (bind(listening.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
-    return ErrnoStatus(errno, "bind", temporary_path_);
-  }
+  // From its first moment it is nobody's but root's.
+  const mode_t before = umask(0177);
+  const bool bound = bind(listening.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+  const int error = errno;
+  umask(before);
+  if (!bound) return ErrnoStatus(error, "bind", temporary_path_);
   if (const absl::Status status = Publish(listening.get()); !status.ok()) {
     unlink(temporary_path_.c_str());
     return status;
@@ -97,7 +100,6 @@ absl::StatusOr<UniqueFd> SocketClaim::Listen() {
   return listening;
 }
 
-// Nobody can connect before it listens, and then only root may.
 absl::Status SocketClaim::Publish(int socket) {
   struct stat info;
   if (chmod(temporary_path_.c_str(), 0600) != 0) return ErrnoStatus(errno, "chmod", temporary_path_);
