@@ -192,14 +192,14 @@ absl::Status SnapshotTree::MakeSpares(const std::vector<int64_t>& ids) {
 }
 
 absl::Status SnapshotTree::TryMakeSpares(const std::vector<int64_t>& ids) {
-  std::vector<UniqueFd> made;
   for (const int64_t id : ids) {
-    ASSIGN_OR_RETURN(UniqueFd directory, MakeDirectory(spare_.get(), SnapshotDirectoryName(id), kPrivate));
-    RETURN_IF_ERROR(FurnishDirectory(directory.get(), /*work=*/true).status());
-    made.push_back(std::move(directory));
+    ASSIGN_OR_RETURN(const UniqueFd made, MakeDirectory(spare_.get(), SnapshotDirectoryName(id), kPrivate));
+    RETURN_IF_ERROR(FurnishDirectory(made.get(), /*work=*/true).status());
   }
-  for (const UniqueFd& directory : made) {
-    if (fsync(directory.get()) != 0) return ErrnoStatus(errno, "fsync", kSpareName);
+  // Once all are there: the first sync writes most of them. Opened again, since descriptors may be few.
+  for (const int64_t id : ids) {
+    ASSIGN_OR_RETURN(const UniqueFd made, OpenDirectory(spare_.get(), SnapshotDirectoryName(id)));
+    if (fsync(made.get()) != 0) return ErrnoStatus(errno, "fsync", SnapshotDirectoryName(id));
   }
   return fsync(spare_.get()) == 0 ? absl::OkStatus() : ErrnoStatus(errno, "fsync", kSpareName);
 }

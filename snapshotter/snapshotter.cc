@@ -105,13 +105,18 @@ absl::StatusOr<std::vector<Mount>> Snapshotter::Create(SnapshotKind kind, const 
   SnapshotRow row;
   MountPlan plan;
   plan.kind = kind;
-  RETURN_IF_ERROR(parts_.metadata->Read([&](const MetadataReader& reader) -> absl::Status {
+  const auto read = [&](const MetadataReader& reader) -> absl::Status {
     ASSIGN_OR_RETURN(row, NewRow(reader, kind, request));
     if (!row.parent_id.has_value()) return absl::OkStatus();
     ASSIGN_OR_RETURN(plan.parents, reader.ChainDirectories(*row.parent_id));
     return absl::OkStatus();
-  }));
-  RETURN_IF_ERROR(CheckDirectories("prepare", request.key, plan));
+  };
+  RETURN_IF_ERROR(parts_.metadata->Read(read));
+  if (const absl::Status there = CheckDirectories("prepare", request.key, plan); !there.ok()) {
+    // The parent may have been removed meanwhile, its row before its directory.
+    RETURN_IF_ERROR(parts_.metadata->Read(read));
+    return there;
+  }
   // A view with parents has nothing of its own.
   if (kind == SnapshotKind::kActive || plan.parents.empty()) RETURN_IF_ERROR(Place(row, plan.parents));
   plan.directory = row.directory_id;
@@ -163,15 +168,20 @@ absl::Status Snapshotter::CheckDirectories(absl::string_view operation, const st
 
 absl::StatusOr<std::vector<Mount>> Snapshotter::Mounts(const std::string& snapshotter, const std::string& key) {
   MountPlan plan;
-  RETURN_IF_ERROR(parts_.metadata->Read([&](const MetadataReader& reader) -> absl::Status {
+  const auto read = [&](const MetadataReader& reader) -> absl::Status {
     ASSIGN_OR_RETURN(const SnapshotRow row, Require(reader, "mounts", snapshotter, key));
     if (row.kind == SnapshotKind::kCommitted) return CommittedHasNoMountsError(key);
     plan.kind = row.kind;
     plan.directory = row.directory_id;
     ASSIGN_OR_RETURN(plan.parents, reader.DirectoriesBelow(row));
     return absl::OkStatus();
-  }));
-  RETURN_IF_ERROR(CheckDirectories("mounts", key, plan));
+  };
+  RETURN_IF_ERROR(parts_.metadata->Read(read));
+  if (const absl::Status there = CheckDirectories("mounts", key, plan); !there.ok()) {
+    // As in Create().
+    RETURN_IF_ERROR(parts_.metadata->Read(read));
+    return there;
+  }
   return MountsOf(parts_.tree->layout(), plan, index_off_);
 }
 

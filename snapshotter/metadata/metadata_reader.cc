@@ -167,11 +167,12 @@ absl::StatusOr<std::vector<SnapshotInfo>> MetadataReader::ReadInfos(SqliteQuery 
   }
 }
 
+// The plus keeps SQLite from the index by name, after which it would have to sort.
 absl::StatusOr<std::vector<SnapshotInfo>> MetadataReader::List(const std::string& snapshotter) const {
   return ReadInfos(
-      connection_.Query("SELECT " SLUICE_SNAPSHOT_COLUMNS "WHERE s.snapshotter = ? ORDER BY s.id", snapshotter),
-      connection_.Query("SELECT label.snapshot_id, label.key, label.value FROM label "
-                        "JOIN snapshot s ON s.id = label.snapshot_id WHERE s.snapshotter = ? ORDER BY s.id",
+      connection_.Query("SELECT " SLUICE_SNAPSHOT_COLUMNS "WHERE +s.snapshotter = ? ORDER BY s.id", snapshotter),
+      connection_.Query("SELECT s.id, label.key, label.value FROM snapshot s CROSS JOIN label "
+                        "ON label.snapshot_id = s.id WHERE +s.snapshotter = ? ORDER BY s.id",
                         snapshotter));
 }
 

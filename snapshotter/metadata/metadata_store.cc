@@ -16,8 +16,7 @@
 namespace sluice {
 namespace {
 
-// A list of everything holds one for long; the others are for calls of microseconds.
-constexpr int kReaders = 5;
+constexpr int kReaders = 4;
 // One write to the database gives this many directory numbers.
 constexpr int64_t kIdBlock = 256;
 constexpr char kReservedIdKey[] = "directory_ids_reserved_below";
@@ -35,9 +34,9 @@ void ReserveLog(const std::string& database_path) {
 }
 
 void EndTransaction(SqliteConnection& connection, absl::Status& status) {
-  if (status.ok()) status = connection.Execute("COMMIT");
+  if (status.ok()) status = connection.Run("COMMIT");
   // A failed statement may have rolled back already; then this one fails, and that is no news.
-  if (!status.ok()) connection.Execute("ROLLBACK").IgnoreError();
+  if (!status.ok()) connection.Run("ROLLBACK").IgnoreError();
 }
 
 }  // namespace
@@ -62,7 +61,7 @@ absl::StatusOr<std::unique_ptr<MetadataStore>> MetadataStore::Open(const std::st
 
 absl::Status MetadataStore::Write(absl::FunctionRef<absl::Status(MetadataWriter&)> body) {
   const MutexLock lock(writer_mutex_);
-  RETURN_IF_ERROR(writer_->Execute("BEGIN IMMEDIATE"));
+  RETURN_IF_ERROR(writer_->Run("BEGIN IMMEDIATE"));
   MetadataWriter writer(*writer_);
   absl::Status status = body(writer);
   EndTransaction(*writer_, status);
@@ -71,7 +70,7 @@ absl::Status MetadataStore::Write(absl::FunctionRef<absl::Status(MetadataWriter&
 
 absl::Status MetadataStore::Read(absl::FunctionRef<absl::Status(const MetadataReader&)> body) {
   std::unique_ptr<SqliteConnection> connection = BorrowReader();
-  absl::Status status = connection->Execute("BEGIN");
+  absl::Status status = connection->Run("BEGIN");
   if (status.ok()) {
     status = body(MetadataReader(*connection));
     EndTransaction(*connection, status);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Whether a container waits for other people's work: how long Prepare takes for it, asked of containerd 1.6, while an image
-# of ten layers is pulled again and again and another image is removed every second; with sluice, and with containerd's
-# overlayfs snapshotter.
+# of ten layers is pulled every four seconds, and removed, and another image is removed every second; with sluice, and with
+# containerd's overlayfs snapshotter.
 #
 #   bazel run --config=opt //tests/bench:isolation_bench -- [--repeats N] [--seconds N]
 #
@@ -16,6 +16,7 @@ usage() {
   exit 2
 }
 repeats=3 seconds=20
+readonly pull_interval=4
 arguments=("$@")
 programs=("${arguments[@]:0:4}") # DAEMON SLUICECTL PLAIN_PULL PREPARE_LATENCY
 set -- "${arguments[@]:4}"
@@ -108,7 +109,7 @@ latency_end() {
 }
 
 measure() { # SNAPSHOTTER
-  local i remover pulls=0
+  local i remover began pulls=0
   pull "$1" unrelated
   for ((i = 0; i < seconds; i++)); do pull "$1" "removed-$i"; done
   sync
@@ -118,7 +119,12 @@ measure() { # SNAPSHOTTER
   latency_begin "$1" "$node/beside"
   remove_every_second &
   remover=$!
+  began=$SECONDS
   while kill -0 "$remover" 2>/dev/null; do
+    if [ $((SECONDS - began)) -lt $((pulls * pull_interval)) ]; then
+      sleep 0.05
+      continue
+    fi
     pull "$1" big
     remove_image big
     pulls=$((pulls + 1))

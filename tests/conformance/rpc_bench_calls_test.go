@@ -21,7 +21,7 @@ type benchCall struct {
 // A list of everything takes as long as everything else.
 func (c *benchCall) perTurn() int {
 	if c.isListed {
-		return 2
+		return 5
 	}
 	return benchTurn
 }

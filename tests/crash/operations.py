@@ -220,8 +220,9 @@ class Templates:
         root = f"{self.directory}/old"
         self.copy("layers", root)
         with sqlite3.connect(f"{root}/sluice.db") as database:
-            for line in ("DROP INDEX layer_blob", "DROP INDEX snapshot_adopted", "ALTER TABLE snapshot DROP COLUMN adopted_id",
-                         "ALTER TABLE layer DROP COLUMN tar_bytes", "PRAGMA user_version = 1"):
+            for line in ("DROP INDEX label_value", "DROP INDEX layer_blob", "DROP INDEX snapshot_adopted",
+                         "ALTER TABLE snapshot DROP COLUMN adopted_id", "ALTER TABLE layer DROP COLUMN tar_bytes",
+                         "PRAGMA user_version = 1"):
                 database.execute(line)
         database.close()
 

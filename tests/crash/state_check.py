@@ -7,7 +7,7 @@ import stat
 
 KINDS = {1: "VIEW", 2: "ACTIVE", 3: "COMMITTED"}
 # Everything that may lie in a root. Copies that an upgrade keeps end in the number of their schema.
-ROOT_NAMES = re.compile(r"sluice\.db(-wal|-shm|\.v\d+)?|lock|snapshots|trash|cache")
+ROOT_NAMES = re.compile(r"sluice\.db(-wal|-shm|\.v\d+)?|lock|snapshots|spare|trash|cache")
 DIGEST_NAME = re.compile(r"[0-9a-f]{64}")
 
 
@@ -124,6 +124,9 @@ def check_directories(root, rows):
     for name in os.listdir(root):
         if not ROOT_NAMES.fullmatch(name):
             yield f"{name}: left in the root"
+    for name in os.listdir(f"{root}/spare"):
+        if not name.isdigit() or name in wanted | there:
+            yield f"spare/{name}: not made ahead"
     for name in os.listdir(f"{root}/trash"):
         yield f"trash/{name}: still there after Cleanup"
 
