@@ -10,10 +10,10 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "base/unix_socket.h"
 #include "cmd/config.h"
 #include "cmd/doctor/containerd_config.h"
 #include "cmd/doctor/containerd_version.h"
-#include "base/unix_socket.h"
 
 namespace sluice {
 
