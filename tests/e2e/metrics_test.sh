@@ -201,8 +201,9 @@ is_sample "sluice_fills_in_flight{stage=reading} 1" || fail "no layer is read: $
 wait "$slow" || fail "the pull failed"
 is_sample "sluice_prepares_total{outcome=provided,strategy=cached} 3" || fail "$(samples sluice_prepares_total)"
 [ -z "$(samples sluice_prepares_in_flight sluice_fills_in_flight)" ] || fail "something is still in flight"
-# It was held for about five seconds.
-scrape | grep -qE '^sluice_prepare_hold_seconds_bucket\{strategy="cached",le="1"\} 2$' || fail "the hold is not seen"
+# It was held for about five seconds; a busy machine may hold the others for more than one, too.
+scrape | grep -E '^sluice_prepare_hold_seconds_bucket\{strategy="cached",le="1"\} [0-2]$' >/dev/null ||
+  fail "the hold is not seen: $(scrape | grep 'hold_seconds_bucket{strategy="cached"')"
 
 node_case "scrapes and calls do not wait for each other"
 for _ in 1 2 3 4; do

@@ -124,9 +124,10 @@ for ((moment = 1; moment <= kill_moments; ++moment)); do
   sleep "$(awk "BEGIN { print $milliseconds * $moment / $kill_moments / 1000 }")"
   kill -KILL "$containerd_pid"
   wait "$containerd_pid" 2>/dev/null || true
+  containerd_start
+  # Only now: a client that is connecting waits for a containerd without end.
   outcome=finished
   wait "$puller" 2>/dev/null || outcome=$(tail -n 1 "$node/interrupted.log" | cut -c1-120)
-  containerd_start
   note "after $((milliseconds * moment / kill_moments)) ms: $outcome; containerd has $(in_containerd snapshots --snapshotter sluice ls | sed 1d | wc -l) snapshots"
   expect_alive
   expect_no_strays
