@@ -233,7 +233,8 @@ absl::Status Daemon::Parts::Serve(const DaemonOptions& options) {
   const PeerScreen screen(options.config.containerd.address);
   const auto judge = [this, screen](pid_t pid) {
     const Peer peer = screen.Judge(pid);
-    if (peer == Peer::kOurContainerd || peer == Peer::kUnknownContainerd) guard->LookSoon();
+    // It may have another root since.
+    if (peer == Peer::kOurContainerd) guard->LookSoon();
     return peer;
   };
   ASSIGN_OR_RETURN(server, Server::Start(std::move(claim), {service.get(), diff_service.get(), admin.get(), &rpcs},

@@ -57,8 +57,8 @@ void ConnectionGate::Work() {
     PCHECK(ready >= 0 || errno == EINTR) << "poll";
     if (events[0].revents != 0) return;
     exhausted_ = false;
+    std::erase_if(unknown_, [this](Arrival& arrival) { return Settle(arrival); });
     AcceptAll();
-    JudgeUnknown();
   }
 }
 
@@ -66,7 +66,9 @@ void ConnectionGate::AcceptAll() {
   while (true) {
     UniqueFd connection(accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (connection.valid()) {
-      Sort(std::move(connection));
+      const pid_t pid = PidOf(connection);
+      Arrival arrival{pid, std::move(connection), absl::Now()};
+      if (!Settle(arrival)) unknown_.push_back(std::move(arrival));
       continue;
     }
     if (errno == ECONNABORTED || errno == EINTR) continue;
@@ -75,44 +77,26 @@ void ConnectionGate::AcceptAll() {
   }
 }
 
-void ConnectionGate::Sort(UniqueFd connection) {
-  const pid_t pid = PidOf(connection);
-  switch (options_.judge(pid)) {
-    case Peer::kOtherContainerd:
-      return Refuse(pid, std::move(connection));
+bool ConnectionGate::Settle(Arrival& arrival) {
+  switch (options_.judge(arrival.pid)) {
     case Peer::kUnknownContainerd:
-      unknown_.push_back({pid, std::move(connection), absl::Now()});
-      return;
-    case Peer::kOurContainerd:
-    case Peer::kTool:
-      return options_.admit(std::move(connection));
-  }
-}
-
-void ConnectionGate::JudgeUnknown() {
-  std::erase_if(unknown_, [this](Unknown& unknown) { return Settle(unknown); });
-}
-
-bool ConnectionGate::Settle(Unknown& unknown) {
-  switch (options_.judge(unknown.pid)) {
-    case Peer::kUnknownContainerd:
-      if (unknown.refused || absl::Now() - unknown.arrived < kHoldLimit) return false;
-      unknown.refused = true;
-      if (UniqueFd second(fcntl(unknown.connection.get(), F_DUPFD_CLOEXEC, 0)); second.valid()) {
-        Refuse(unknown.pid, std::exchange(unknown.connection, std::move(second)));
+      if (arrival.refused || absl::Now() - arrival.time < kHoldLimit) return false;
+      arrival.refused = true;
+      if (UniqueFd second(fcntl(arrival.connection.get(), F_DUPFD_CLOEXEC, 0)); second.valid()) {
+        Refuse(arrival.pid, std::exchange(arrival.connection, std::move(second)));
         return false;
       }
       return true;  // closed: it will come again
     case Peer::kOtherContainerd:
-      if (!unknown.refused) Refuse(unknown.pid, std::move(unknown.connection));
+      if (!arrival.refused) Refuse(arrival.pid, std::move(arrival.connection));
       return true;
     case Peer::kOurContainerd:
     case Peer::kTool:
       // It hears of the refusal no longer, and connects again.
-      if (unknown.refused) {
-        shutdown(unknown.connection.get(), SHUT_RDWR);
+      if (arrival.refused) {
+        shutdown(arrival.connection.get(), SHUT_RDWR);
       } else {
-        options_.admit(std::move(unknown.connection));
+        options_.admit(std::move(arrival.connection));
       }
       return true;
   }

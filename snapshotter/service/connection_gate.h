@@ -38,10 +38,10 @@ class ConnectionGate {
   ConnectionGate& operator=(const ConnectionGate&) = delete;
 
  private:
-  struct Unknown {
+  struct Arrival {
     pid_t pid;
     UniqueFd connection;  // held; or, once it is refused, a second descriptor of it
-    absl::Time arrived;
+    absl::Time time;
     bool refused = false;
   };
 
@@ -49,10 +49,8 @@ class ConnectionGate {
 
   void Work();
   void AcceptAll();
-  void Sort(UniqueFd connection);
-  void JudgeUnknown();
-  // True: nothing more is to be done about it.
-  bool Settle(Unknown& unknown);
+  // Judges it and does what follows. False: it is to be judged again.
+  bool Settle(Arrival& arrival);
   void Refuse(pid_t pid, UniqueFd connection);
 
   const UniqueFd listening_;
@@ -60,7 +58,7 @@ class ConnectionGate {
   const GateOptions options_;
   // Of the thread.
   bool exhausted_ = false;  // no descriptor was left for a connection that waits
-  std::vector<Unknown> unknown_;
+  std::vector<Arrival> unknown_;
   pid_t warned_of_ = 0;
   std::thread thread_;
 };
