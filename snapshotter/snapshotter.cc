@@ -111,12 +111,7 @@ absl::StatusOr<std::vector<Mount>> Snapshotter::Create(SnapshotKind kind, const 
     ASSIGN_OR_RETURN(plan.parents, reader.ChainDirectories(*row.parent_id));
     return absl::OkStatus();
   };
-  RETURN_IF_ERROR(parts_.metadata->Read(read));
-  if (const absl::Status there = CheckDirectories("prepare", request.key, plan); !there.ok()) {
-    // The parent may have been removed meanwhile, its row before its directory.
-    RETURN_IF_ERROR(parts_.metadata->Read(read));
-    return there;
-  }
+  RETURN_IF_ERROR(ReadPlan("prepare", request.key, plan, read));
   // A view with parents has nothing of its own.
   if (kind == SnapshotKind::kActive || plan.parents.empty()) RETURN_IF_ERROR(Place(row, plan.parents));
   plan.directory = row.directory_id;
@@ -154,6 +149,15 @@ absl::Status Snapshotter::Place(SnapshotRow& row, const std::vector<int64_t>& pa
   return absl::OkStatus();
 }
 
+absl::Status Snapshotter::ReadPlan(absl::string_view operation, const std::string& key, const MountPlan& plan,
+                                   absl::FunctionRef<absl::Status(const MetadataReader&)> read) {
+  RETURN_IF_ERROR(parts_.metadata->Read(read));
+  const absl::Status there = CheckDirectories(operation, key, plan);
+  // One may have been removed meanwhile, its row before its directory.
+  if (!there.ok()) RETURN_IF_ERROR(parts_.metadata->Read(read));
+  return there;
+}
+
 absl::Status Snapshotter::CheckDirectories(absl::string_view operation, const std::string& key,
                                            const MountPlan& plan) const {
   std::vector<int64_t> directories = plan.parents;
@@ -176,12 +180,7 @@ absl::StatusOr<std::vector<Mount>> Snapshotter::Mounts(const std::string& snapsh
     ASSIGN_OR_RETURN(plan.parents, reader.DirectoriesBelow(row));
     return absl::OkStatus();
   };
-  RETURN_IF_ERROR(parts_.metadata->Read(read));
-  if (const absl::Status there = CheckDirectories("mounts", key, plan); !there.ok()) {
-    // As in Create().
-    RETURN_IF_ERROR(parts_.metadata->Read(read));
-    return there;
-  }
+  RETURN_IF_ERROR(ReadPlan("mounts", key, plan, read));
   return MountsOf(parts_.tree->layout(), plan, index_off_);
 }
 

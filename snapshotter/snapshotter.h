@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -122,6 +123,10 @@ class Snapshotter {
   absl::StatusOr<std::vector<Mount>> Create(SnapshotKind kind, const PrepareRequest& request);
   absl::StatusOr<SnapshotRow> NewRow(const MetadataReader& reader, SnapshotKind kind, const PrepareRequest& request);
   absl::Status Place(SnapshotRow& row, const std::vector<int64_t>& parents);
+  // Calls `read`, which fills the plan, and checks that its directories are there. If they are not, `read` has the
+  // first word on why: it is called again.
+  absl::Status ReadPlan(absl::string_view operation, const std::string& key, const MountPlan& plan,
+                        absl::FunctionRef<absl::Status(const MetadataReader&)> read);
   absl::Status CheckDirectories(absl::string_view operation, const std::string& key, const MountPlan& plan) const;
   absl::Status SettleAdopted(MetadataWriter& writer, SnapshotRow& row);
   void DiscardUnused(const std::vector<int64_t>& directories);
