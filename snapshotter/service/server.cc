@@ -112,7 +112,7 @@ void Server::Stop(absl::Duration limit) {
   }
   if (services_.diff != nullptr) services_.diff->Drain();
   gate_.reset();
-  refusing_.server->Shutdown(std::chrono::system_clock::now());
+  if (refusing_.server != nullptr) refusing_.server->Shutdown(std::chrono::system_clock::now());
   serving_.server->Shutdown(std::chrono::system_clock::now() + absl::ToChronoNanoseconds(limit));
   refusing_ = {};
   serving_ = {};
