@@ -29,12 +29,16 @@ var daemonPath = flag.String("daemon", "", "path of containerd-sluice-grpc")
 // startDaemon runs a daemon with socket and state ("state") below root, and returns a connection to it, and
 // how to end both.
 func startDaemon(ctx context.Context, root string) (*grpc.ClientConn, func() error, error) {
-	// The host's containerd, if there is one, has nothing to do with this.
-	daemon, err := daemonCommand(root, containerdAt(filepath.Join(root, "no-containerd.sock")))
+	daemon, err := daemonCommand(root, withoutContainerd(root))
 	if err != nil {
 		return nil, nil, err
 	}
 	return startServer(ctx, daemon, root)
+}
+
+// The host's containerd, if there is one, has nothing to do with the daemon.
+func withoutContainerd(root string) string {
+	return containerdAt(filepath.Join(root, "no-containerd.sock"))
 }
 
 func containerdAt(socket string) string { return fmt.Sprintf("[containerd]\naddress = %q\n", socket) }
@@ -66,6 +70,13 @@ func startServer(ctx context.Context, server *exec.Cmd, root string) (*grpc.Clie
 		conn.Close()
 		return stop(server, socketBelow(root))
 	}, nil
+}
+
+// serverOf is startServer of this command, for startSide.
+func serverOf(command *exec.Cmd) func(context.Context, string) (*grpc.ClientConn, func() error, error) {
+	return func(ctx context.Context, root string) (*grpc.ClientConn, func() error, error) {
+		return startServer(ctx, command, root)
+	}
 }
 
 func dial(ctx context.Context, socket string) (*grpc.ClientConn, error) {

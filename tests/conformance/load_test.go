@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
@@ -63,22 +62,8 @@ func startLoadedDaemon(t *testing.T, config func(root string) string) *loadedDae
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx := context.Background()
-	conn, stopDaemon, err := startServer(ctx, command, root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := stopDaemon(); err != nil {
-			t.Error(err)
-		}
-	})
-	return &loadedDaemon{pid: command.Process.Pid, socket: socketBelow(root), side: &side{t: t, ours: true, ctx: ctx,
-		root: filepath.Join(root, "state"), client: snapshotsapi.NewSnapshotsClient(conn), mutex: &sync.Mutex{}, ids: map[string]string{}}}
-}
-
-func withoutContainerd(root string) string {
-	return containerdAt(filepath.Join(root, "no-containerd.sock"))
+	s := startSide(t, true, root, serverOf(command))
+	return &loadedDaemon{pid: command.Process.Pid, socket: socketBelow(root), side: s}
 }
 
 // within is the side with a limit for all of its calls.

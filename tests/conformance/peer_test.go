@@ -66,10 +66,21 @@ func newSide(t *testing.T, ours bool) *side {
 	if err != nil {
 		t.Fatal(err)
 	}
-	start := startOverlay
+	t.Cleanup(func() {
+		if err := os.RemoveAll(root); err != nil {
+			t.Error(err)
+		}
+	})
 	if ours {
-		start = startDaemon
+		return startSide(t, ours, root, startDaemon)
 	}
+	return startSide(t, ours, root, startOverlay)
+}
+
+// startSide starts a server with socket and state below root; it ends with the test.
+func startSide(t *testing.T, ours bool, root string,
+	start func(context.Context, string) (*grpc.ClientConn, func() error, error)) *side {
+	t.Helper()
 	ctx := context.Background()
 	conn, stop, err := start(ctx, root)
 	if err != nil {
@@ -77,9 +88,6 @@ func newSide(t *testing.T, ours bool) *side {
 	}
 	t.Cleanup(func() {
 		if err := stop(); err != nil {
-			t.Error(err)
-		}
-		if err := os.RemoveAll(root); err != nil {
 			t.Error(err)
 		}
 	})

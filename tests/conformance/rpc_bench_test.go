@@ -3,7 +3,6 @@
 package conformance
 
 import (
-	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -12,11 +11,8 @@ import (
 	"runtime"
 	"sort"
 	"strings"
-	"sync"
 	"testing"
 	"time"
-
-	snapshotsapi "github.com/containerd/containerd/api/services/snapshots/v1"
 )
 
 var (
@@ -56,7 +52,7 @@ func startBenchServer(t *testing.T, root string, ours bool, population int) *ben
 	if ours {
 		err = loadOurs(state, population)
 		if err == nil {
-			command, err = daemonCommand(root, containerdAt(filepath.Join(root, "no-containerd.sock")))
+			command, err = daemonCommand(root, withoutContainerd(root))
 		}
 	} else {
 		err = loadTheirs(state, population)
@@ -65,19 +61,9 @@ func startBenchServer(t *testing.T, root string, ours bool, population int) *ben
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx := context.Background()
-	conn, stopServer, err := startServer(ctx, command, root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := stopServer(); err != nil {
-			t.Error(err)
-		}
-	})
-	s := &benchServer{population: population, pid: command.Process.Pid, took: map[string][]time.Duration{}, syncs: map[string]string{}}
-	s.side = &side{t: t, ours: ours, ctx: ctx, root: state, client: snapshotsapi.NewSnapshotsClient(conn),
-		mutex: &sync.Mutex{}, ids: map[string]string{}}
+	running := startSide(t, ours, root, serverOf(command))
+	s := &benchServer{side: running, population: population, pid: command.Process.Pid, took: map[string][]time.Duration{},
+		syncs: map[string]string{}}
 	for i := 0; i < loadedChain; i++ {
 		parent := ""
 		if i > 0 {
