@@ -2,7 +2,6 @@
 
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include <cerrno>
 
@@ -27,13 +26,19 @@ SocketState StateOf(int error) {
 
 }  // namespace
 
-SocketProbe ProbeSocket(const std::string& path) {
+std::optional<sockaddr_un> UnixAddress(const std::string& path) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
-  if (path.empty() || path[0] != '/' || path.size() >= sizeof(address.sun_path)) return {};
+  if (path.empty() || path[0] != '/' || path.size() >= sizeof(address.sun_path)) return std::nullopt;
   path.copy(address.sun_path, path.size());
+  return address;
+}
+
+SocketProbe ProbeSocket(const std::string& path) {
+  const std::optional<sockaddr_un> address = UnixAddress(path);
+  if (!address.has_value()) return {};
   const UniqueFd client(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (connect(client.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+  if (connect(client.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof(*address)) != 0) {
     const int error = errno;
     // Linux says ECONNREFUSED also of a file that is no socket.
     struct stat file = {};

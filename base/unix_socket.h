@@ -1,11 +1,16 @@
-// What is at the path of a Unix socket, seen by connecting to it.
+// Unix sockets by their paths: the address, and what is there, seen by connecting to it.
 #pragma once
 
 #include <sys/types.h>
+#include <sys/un.h>
 
+#include <optional>
 #include <string>
 
 namespace sluice {
+
+// Nothing for a path that can't be one: too long, or not absolute.
+std::optional<sockaddr_un> UnixAddress(const std::string& path);
 
 enum class SocketState {
   kServed,
@@ -20,7 +25,7 @@ struct SocketProbe {
   pid_t server = 0;  // who listens; 0 if that is in another PID namespace, or nobody does
 };
 
-// A path that can't be one (too long, not absolute) is kMissing.
+// A path that can't be one is kMissing.
 SocketProbe ProbeSocket(const std::string& path);
 
 }  // namespace sluice

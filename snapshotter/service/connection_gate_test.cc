@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -15,6 +14,7 @@
 
 #include "absl/time/clock.h"
 #include "base/mutex.h"
+#include "base/unix_socket.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "snapshotter/service/socket_claim.h"
@@ -61,14 +61,13 @@ class ConnectionGateTest : public ::testing::Test {
   UniqueFd Connect() {
     UniqueFd client(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     EXPECT_TRUE(client.valid());
-    ConnectAs(client);
+    EXPECT_EQ(ConnectBy(client), 0);
     return client;
   }
-  void ConnectAs(const UniqueFd& client) {
-    sockaddr_un address = {};
-    address.sun_family = AF_UNIX;
-    path_.copy(address.sun_path, path_.size());
-    EXPECT_EQ(connect(client.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  // As connect().
+  int ConnectBy(const UniqueFd& client) const {
+    const sockaddr_un address = *UnixAddress(path_);
+    return connect(client.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
   }
 
   static bool IsOpen(const UniqueFd& client) {
@@ -141,7 +140,7 @@ TEST_F(ConnectionGateTest, WithoutDescriptorsItWaitsAndGoesOn) {
   close(next);
   const rlimit none = {static_cast<rlim_t>(next), before.rlim_max};
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
-  ConnectAs(client);
+  ASSERT_EQ(ConnectBy(client), 0);
   absl::SleepFor(absl::Milliseconds(50));
   EXPECT_EQ(judged_, 0);
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
@@ -151,10 +150,7 @@ TEST_F(ConnectionGateTest, WithoutDescriptorsItWaitsAndGoesOn) {
 TEST_F(ConnectionGateTest, ClosedItAcceptsNoMore) {
   gate_.reset();
   const UniqueFd client(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  path_.copy(address.sun_path, path_.size());
-  EXPECT_EQ(connect(client.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), -1);
+  EXPECT_EQ(ConnectBy(client), -1);
   EXPECT_EQ(errno, ECONNREFUSED);
 }
 

@@ -1,8 +1,6 @@
 #include "snapshotter/service/peer_screen.h"
 
 #include <signal.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -14,22 +12,13 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/temp_dir.h"
+#include "tests/testing/unix_listener.h"
 
 namespace sluice {
 namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-
-UniqueFd ListenAt(const std::string& path) {
-  UniqueFd listening(socket(AF_UNIX, SOCK_STREAM, 0));
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  path.copy(address.sun_path, path.size());
-  EXPECT_EQ(bind(listening.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
-  EXPECT_EQ(listen(listening.get(), 4), 0);
-  return listening;
-}
 
 // A process that runs `program`, a copy of sleep(1), for as long as the object lives, and listens at `address`, if
 // there is one.
@@ -38,7 +27,7 @@ class Process {
   explicit Process(const std::string& program, const std::string& address = "") : pid_(fork()) {
     if (pid_ == 0) {
       // The kernel remembers who called listen(); the descriptor lives through exec.
-      if (!address.empty() && ListenAt(address).Release() < 0) _exit(126);
+      if (!address.empty() && testing::ListenAt(address).Release() < 0) _exit(126);
       execl(program.c_str(), program.c_str(), "60", nullptr);
       _exit(127);
     }
@@ -106,7 +95,7 @@ TEST_F(PeerScreenTest, TheContainerdThatListensAtTheAddressIsOurs) {
 }
 
 TEST_F(PeerScreenTest, WhereAnotherProgramMadeTheSocketNothingCanBeCompared) {
-  const UniqueFd listening = ListenAt(address_);
+  const UniqueFd listening = testing::ListenAt(address_);
   EXPECT_EQ(screen_.Judge(Process(ProgramNamed("containerd")).pid()), Peer::kOurContainerd);
 }
 

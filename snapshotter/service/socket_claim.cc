@@ -33,13 +33,6 @@ absl::Status MakeDirectoryOf(const std::string& path) {
   return absl::OkStatus();
 }
 
-sockaddr_un AddressOf(const std::string& path) {
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  path.copy(address.sun_path, kMaxSocketPath);
-  return address;
-}
-
 }  // namespace
 
 SocketClaim::SocketClaim(std::string path)
@@ -77,8 +70,9 @@ absl::Status SocketClaim::RefuseIfServed() const {
   struct stat info;
   if (lstat(path_.c_str(), &info) != 0) return errno == ENOENT ? absl::OkStatus() : ErrnoStatus(errno, "lstat", path_);
   if (!S_ISSOCK(info.st_mode)) return absl::FailedPreconditionError("exists and is not a socket");
-  if (ProbeSocket(path_).state == SocketState::kServed)
+  if (ProbeSocket(path_).state == SocketState::kServed) {
     return absl::FailedPreconditionError("is served by another program");
+  }
   return absl::OkStatus();  // left by a process that was killed; Listen() replaces it
 }
 
@@ -86,7 +80,7 @@ absl::StatusOr<UniqueFd> SocketClaim::Listen() {
   UniqueFd listening(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!listening.valid()) return ErrnoStatus(errno, "socket", path_);
   if (unlink(temporary_path_.c_str()) != 0 && errno != ENOENT) return ErrnoStatus(errno, "unlink", temporary_path_);
-  const sockaddr_un address = AddressOf(temporary_path_);
+  const sockaddr_un address = *UnixAddress(temporary_path_);  // Take() has looked
   // From its first moment it is nobody's but root's.
   const mode_t before = umask(0177);
   const bool bound = bind(listening.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;

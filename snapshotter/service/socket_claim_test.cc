@@ -15,6 +15,7 @@
 #include "gtest/gtest.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
+#include "tests/testing/unix_listener.h"
 
 namespace sluice {
 namespace {
@@ -24,21 +25,12 @@ using testing::StatusIs;
 
 class SocketClaimTest : public ::testing::Test {
  protected:
-  // A socket that listens at `path`.
-  static UniqueFd Listen(const std::string& path) {
-    UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_un address = {};
-    address.sun_family = AF_UNIX;
-    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-    EXPECT_EQ(bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
-    EXPECT_EQ(listen(fd.get(), 1), 0);
-    return fd;
-  }
   // What is in the socket's directory.
   std::vector<std::string> Names() const {
     std::vector<std::string> names;
-    for (const auto& entry : std::filesystem::directory_iterator(dir_.At("run")))
+    for (const auto& entry : std::filesystem::directory_iterator(dir_.At("run"))) {
       names.push_back(entry.path().filename());
+    }
     std::sort(names.begin(), names.end());
     return names;
   }
@@ -71,14 +63,14 @@ TEST_F(SocketClaimTest, OnlyOneHasTheLock) {
 
 TEST_F(SocketClaimTest, ALiveSocketOfAnotherProgramIsRefusedAndStays) {
   std::filesystem::create_directory(dir_.At("run"));
-  const UniqueFd listening = Listen(path_);
+  const UniqueFd listening = testing::ListenAt(path_);
   EXPECT_THAT(SocketClaim::Take(path_), StatusIs(absl::StatusCode::kFailedPrecondition, "by another program"));
   EXPECT_TRUE(Exists(path_));
 }
 
 TEST_F(SocketClaimTest, AStaleSocketIsReplaced) {
   std::filesystem::create_directory(dir_.At("run"));
-  Listen(path_).Reset();
+  testing::ListenAt(path_).Reset();
   ASSERT_TRUE(Exists(path_));
   ASSERT_OK_AND_ASSIGN(const auto claim, SocketClaim::Take(path_));
   EXPECT_OK(claim->Listen());
